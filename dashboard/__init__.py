@@ -1,0 +1,1 @@
+"""A self-hosted dashboard for many cameras. Imports nothing, so that each layer can be imported alone."""
