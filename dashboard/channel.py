@@ -62,9 +62,7 @@ class Channel(Generic[Item]):
             self._closed = True
             self._wake()
 
-    def subscribe(
-        self, *, waker: Callable[[], None] | None = None, replay: bool = False
-    ) -> Subscription[Item]:
+    def subscribe(self, *, waker: Callable[[], None] | None = None, replay: bool = False) -> Subscription[Item]:
         """A new reader. It starts behind the newest item, or, with `replay`, at the oldest that is kept.
 
         `waker` is called from the writer's thread after each publish and on close; it must return at once

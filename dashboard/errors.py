@@ -1,4 +1,4 @@
-"""What the dashboard raises on purpose. Nothing else belongs here; errors of libraries are turned into these at the border.
+"""What the dashboard raises on purpose, and nothing else; errors of libraries are turned into these at the border.
 
     DashboardError
     ├── ConfigError        cameras.yaml cannot be used; carries every finding at once
