@@ -1,0 +1,7 @@
+"""Placeholder until the pages land."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+blueprint = Blueprint("cameras", __name__)

@@ -1,0 +1,31 @@
+"""The headers that every answer carries, pages and streams alike, and nothing that depends on a route."""
+
+from __future__ import annotations
+
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_ALWAYS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def security_headers(path: str) -> dict[str, str]:
+    """Headers for the answer to `path`. Everything but the static files is private to one login: never stored."""
+    if path.startswith("/static/"):
+        return _ALWAYS
+    return {**_ALWAYS, "Cache-Control": "no-store"}

@@ -1,0 +1,219 @@
+"""What the web needs from the rest of the house, and nothing more; `system` fills it in, tests fill in fakes.
+
+Only shapes stand here. Each protocol names the few methods that the pages and streams call; who implements them,
+and how, is not known in `web`. Times are seconds since the epoch, UTC; durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flask import current_app
+
+from dashboard.channel import Channel
+from dashboard.notices import Notices
+
+if TYPE_CHECKING:
+    from dashboard.config import Config
+
+
+class Frame(Protocol):
+    """One picture of a camera. `taken_at` is wall time, `at` the monotonic moment of the same packet."""
+
+    @property
+    def camera(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def taken_at(self) -> float: ...
+    @property
+    def at(self) -> float: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+    def jpeg(self, width: int | None = None, quality: int = 85) -> bytes:
+        """The picture as JPEG, made once for each width and quality; never enlarged. Slow: call it in a thread."""
+        ...
+
+
+class CameraStatus(Protocol):
+    """How a camera is right now. `state`: connecting, live, stalled, offline or disabled; `since`: epoch seconds."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def since(self) -> float: ...
+    @property
+    def fps(self) -> float: ...
+    @property
+    def frame_age_s(self) -> float | None: ...
+    @property
+    def reconnects(self) -> int: ...
+    @property
+    def decoded_frames(self) -> int: ...
+    @property
+    def encoded_jpegs(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def codec(self) -> str: ...
+    @property
+    def restarts(self) -> int: ...
+
+
+class CameraSpec(Protocol):
+    """What cameras.yaml says of a camera, as far as the pages show it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def kind(self) -> str: ...
+
+    def address(self, secrets: bool = False) -> str: ...
+
+
+class Camera(Protocol):
+    """A camera of the registry. It decodes only while somebody follows `frames`."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def spec(self) -> Any: ...  # a CameraSpec; Any, because the model of the file has more than is named there
+    @property
+    def frames(self) -> Channel[Any]: ...
+
+    def status(self) -> CameraStatus: ...
+
+
+class Cameras(Protocol):
+    """The cameras of now, in the order of the file."""
+
+    def get(self, camera: str, /) -> Camera | None: ...
+    def __iter__(self) -> Iterator[Camera]: ...
+
+
+class Seen(Protocol):
+    """What the motion detector sees now. `boxes`: (x, y, w, h), each 0..1; `area`: % of the picture; `at`: epoch."""
+
+    @property
+    def at(self) -> float: ...
+    @property
+    def moving(self) -> bool: ...
+    @property
+    def area(self) -> float: ...
+    @property
+    def boxes(self) -> Sequence[Sequence[float]]: ...
+
+
+class User(Protocol):
+    """An account. `role` is admin or viewer."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+class LoggedIn(Protocol):
+    """A login that is good now: whose it is, and the row that holds it."""
+
+    @property
+    def session_id(self) -> int: ...
+    @property
+    def user_id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+class Users(Protocol):
+    """Accounts. Passwords go in and never come out."""
+
+    def verify(self, name: str, password: str, /) -> User | None: ...
+    def set_password(self, name: str, password: str, /) -> None: ...
+
+
+class Sessions(Protocol):
+    """Logins; a token goes to the browser once, only its hash is kept."""
+
+    def start(self, user: Any, ip: str, agent: str, remember: bool) -> str: ...
+    def find(self, token: str, /) -> LoggedIn | None: ...
+    def end(self, token: str, /) -> None: ...
+    def end_id(self, session: int, /) -> None: ...
+    def end_all_of(self, user: Any, but: Any = None) -> None: ...
+    def alive(self, ids: Any, /) -> set[int]: ...
+    def list_of(self, user: Any, /) -> Sequence[Any]: ...
+
+
+class Snapshots(Protocol):
+    """Saved pictures, as files. `free`: bytes left on the disk; `reserved`: whether saving waits for room."""
+
+    def free(self) -> int: ...
+    def reserved(self) -> bool: ...
+
+
+def _nothing_seen(camera: str) -> Seen | None:
+    return None
+
+
+def _no_findings() -> tuple[str, ...]:
+    return ()
+
+
+def _no_stats() -> Mapping[str, Any]:
+    return {}
+
+
+def _no_metrics() -> bytes:
+    return b""
+
+
+def _healthy() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The rest of the house, as the web sees it."""
+
+    cameras: Cameras
+    config: Callable[[], Config]
+    users: Users
+    sessions: Sessions
+    events: Any
+    snapshots: Any
+    states: Any
+    notices: Notices
+    secret: bytes
+    """At least 32 random bytes, the same after a restart."""
+    zone: tzinfo
+    version: str
+    no_signal: Callable[[Any, int], bytes]
+    """Draws "no signal since 14:02:11" for a camera, `width` pixels wide, as JPEG. Called in a thread."""
+    config_findings: Callable[[], tuple[str, ...]] = field(default=_no_findings)
+    seen: Callable[[str], Seen | None] = field(default=_nothing_seen)
+    stats: Callable[[], Mapping[str, Any]] = field(default=_no_stats)
+    metrics: Callable[[], bytes] = field(default=_no_metrics)
+    healthy: Callable[[], bool] = field(default=_healthy)
+
+
+def current_parts() -> Parts:
+    """The parts of the app that answers the present request."""
+    parts: Parts = current_app.extensions["dashboard.parts"]
+    return parts
