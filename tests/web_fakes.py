@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from dashboard import notices
 from dashboard.channel import Channel
+from dashboard.errors import NotFound, Refused
 from dashboard.web.parts import Parts
 
 PASSWORDS = {"admin": "correct horse", "viewer": "battery staple"}
@@ -127,8 +128,8 @@ class FakeUser:
 
 @dataclass(frozen=True)
 class FakeLogin:
-    session_id: int
-    user_id: int
+    session: int
+    user: int
     name: str
     role: str
 
@@ -143,9 +144,9 @@ class FakeUsers:
         self.checks += 1
         return self.users.get(name) if self.passwords.get(name) == password else None
 
-    def set_password(self, name: str, password: str) -> None:
+    def set_password(self, name: str, password: str, but: int | None = None) -> None:
         if len(password) < 8:
-            raise ValueError("A password has at least 8 characters.")
+            raise Refused("a password has at least 8 characters")
         self.passwords[name] = password
 
 
@@ -155,12 +156,19 @@ class FakeSessions:
         self.rows: dict[str, Any] = {}
         self._ids = 0
 
-    def start(self, user: Any, ip: str, agent: str, remember: bool) -> str:
+    def start(self, user: int, ip: str, agent: str, remember: bool) -> str:
         token = secrets.token_urlsafe(32)
         self._ids += 1
         now = datetime.now(UTC)
         self.rows[token] = SimpleNamespace(
-            id=self._ids, user=user, ip=ip, agent=agent, remember=remember, started_at=now, seen_at=now
+            id=self._ids,
+            user=next(one for one in self._users.users.values() if one.id == user),
+            ip=ip,
+            agent=agent,
+            remember=remember,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + timedelta(days=30),
         )
         return token
 
@@ -172,9 +180,11 @@ class FakeSessions:
         if row := self.rows.pop(token, None):
             self._told.publish(notices.SessionsEnded((row.id,)))
 
-    def end_id(self, number: int) -> None:
-        for token in [token for token, row in self.rows.items() if row.id == number]:
-            self.end(token)
+    def end_one(self, session: int, user: int) -> None:
+        tokens = [token for token, row in self.rows.items() if row.id == session and row.user.id == user]
+        if not tokens:
+            raise NotFound("there is no such session")
+        self.end(tokens[0])
 
     def end_all_of(self, user: int, but: int | None = None) -> None:
         for token in [t for t, row in self.rows.items() if row.user.id == user and row.id != but]:

@@ -13,9 +13,9 @@ import hmac
 import logging
 import secrets
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 from flask import Blueprint, Flask, Request, abort, redirect, render_template, request
@@ -26,6 +26,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
+from dashboard.errors import NotFound, Refused
 from dashboard.web.guard import MAX_FIELDS, Verdict, decide, local_path, sign_in_location
 from dashboard.web.parts import LoggedIn, Parts, current_parts
 from dashboard.web.throttle import Throttle
@@ -110,8 +111,8 @@ class Visitor(UserMixin):  # type: ignore[misc]
     def __init__(self, token: str, login: LoggedIn) -> None:
         self.token = token
         self.login = login
-        self.session_id = login.session_id
-        self.user_id = login.user_id
+        self.session_id = login.session
+        self.user_id = login.user
         self.name = login.name
         self.role = login.role
 
@@ -166,7 +167,8 @@ class Desk:
 
     def check(self, parts: Parts, ip: str, name: str, password: str) -> Any | None:
         """The user, or None. Raises `Throttled` or `Busy` without having checked."""
-        keys = ((self._pair, (ip, name)), (self._address, ip))
+        pair = (ip, unicodedata.normalize("NFKC", name[:MAX_NAME]).casefold())  # names are one whatever their case
+        keys = ((self._pair, pair), (self._address, ip))
         for number, (throttle, key) in enumerate(keys):
             if wait := throttle.attempt(key):
                 for before, taken in keys[:number]:
@@ -182,7 +184,7 @@ class Desk:
                 throttle.undo(key)
             raise
         if user is not None:
-            self._pair.succeeded((ip, name))
+            self._pair.succeeded(pair)
             self._address.undo(ip)
         return user
 
@@ -263,7 +265,7 @@ def change_password() -> AnyResponse | tuple[str, int, dict[str, str]]:
         return _account_page(f"A password has at most {MAX_PASSWORD} characters."), 400, {}
     try:
         parts.users.set_password(visitor.name, new)
-    except ValueError as error:
+    except Refused as error:
         return _account_page(str(error)), 400, {}
     parts.sessions.end_all_of(visitor.user_id)
     _begin(parts, user, ip, remember=False)
@@ -274,9 +276,7 @@ def change_password() -> AnyResponse | tuple[str, int, dict[str, str]]:
 @blueprint.post("/account/sessions/<int:number>/end")
 def end_session(number: int) -> AnyResponse:
     visitor, parts = _signed_in(), current_parts()
-    if number not in {row.id for row in parts.sessions.list_of(visitor.user_id)}:
-        abort(404)
-    parts.sessions.end_id(number)
+    parts.sessions.end_one(number, visitor.user_id)
     log.info("%s ended a login from %s", _quoted(visitor.name), _ip())
     return redirect("/account?done=session" if number != visitor.session_id else "/login")
 
@@ -297,10 +297,13 @@ def _account_page(error: str = "", done: str = "") -> str:
 def _begin(parts: Parts, user: Any, ip: str, remember: bool) -> None:
     """Start a login under a token that no browser has seen yet, whatever cookie came in."""
     agent = request.headers.get("User-Agent", "")[:200]
-    token = parts.sessions.start(user, ip, agent, remember)
-    login = parts.sessions.find(token)
+    try:
+        token = parts.sessions.start(user.id, ip, agent, remember)
+        login = parts.sessions.find(token)
+    except NotFound:  # disabled or removed between the check and now
+        login = None
     if login is None:
-        abort(503, description="The login could not be stored. Try again.")
+        abort(403, description="This user cannot sign in any more.")
     _session().remember = remember
     login_user(Visitor(token, login))
 
@@ -379,8 +382,3 @@ def register(app: Flask, parts: Parts) -> None:
     app.before_request(_limit_form)
     CSRFProtect(app)
     app.register_blueprint(blueprint)
-
-
-def local_time(at: datetime) -> datetime:
-    """`at` in the zone of the dashboard, for the pages."""
-    return at.astimezone(current_parts().zone)
