@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -141,7 +142,7 @@ def burn(picture: Picture, number: int) -> None:
         picture[top:, cell * width // CELLS : (cell + 1) * width // CELLS] = 235 if bit else 20
 
 
-def read_number(luma: Picture) -> int | None:
+def read_number(luma: npt.NDArray[Any]) -> int | None:
     """The number burnt into the picture with this luma (h, w), or None where no whole number can be read."""
     height, width = luma.shape
     strip = _strip(height)

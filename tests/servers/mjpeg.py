@@ -156,6 +156,7 @@ class MjpegServer(LoopbackServer):
         self.requests.append(first)
         if self.opening == "silence":
             _wait_for_end(client)
+            return
         if self.delay and self._stopping.wait(self.delay):
             return
         if not self.gate.opens(first.split(" ")[0], headers.get("authorization")) or self.status == 401:

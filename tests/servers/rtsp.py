@@ -296,7 +296,7 @@ class _Player:
         self.source = self.random.randrange(1 << 32)
         self.packets = self.octets = 0
         self.junk = len(server.junk)  # how much of the server's garbage was already sent
-        self.rest = b""  # of a packet that drips
+        self.rest = b""  # of a unit that drips
 
     def wait(self) -> float:
         """Seconds until `play` has something to do."""
@@ -354,8 +354,8 @@ class _Player:
     def _drip(self, now: float) -> None:
         if self.transport.raw:
             if not self.rest:
-                packet = b"".join(self._packets()[:1])
-                self.rest = struct.pack("!BBH", 0x24, 0, len(packet)) + packet
+                self.rest = b"".join(struct.pack("!BBH", 0x24, 0, len(packet)) + packet for packet in self._packets())
+                self.place = (self.place + 1) % len(self.reel.units)
             self.transport.raw(self.rest[:1])
             self.rest = self.rest[1:]
         self.due = now + 0.5
