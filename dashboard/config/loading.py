@@ -30,6 +30,7 @@ from dashboard.errors import ConfigError
 Place = tuple[str | int, ...]
 SomeModel = TypeVar("SomeModel", bound=Model)
 
+MOST_FINDINGS = 100
 OF_ONE_CAMERA = ("id", "name", "url", "device", "replay", "substream")
 MAY_BE_NULL = set(Retain.model_fields)
 
@@ -50,8 +51,14 @@ def load(path: Path, env: Mapping[str, str] = os.environ) -> Config:
     config = checking.config()
     findings = [_line(secret_path, problem.line, problem.text) for problem in problems]
     findings += [_line(path, finding.line, finding.text) for finding in sorted(checking.findings)]
+    findings = list(dict.fromkeys(findings))
+    if len(findings) > MOST_FINDINGS:
+        findings = [
+            *findings[:MOST_FINDINGS],
+            _line(path, 0, f"and {len(findings) - MOST_FINDINGS} more, or many more"),
+        ]
     if findings:
-        raise ConfigError(list(dict.fromkeys(findings)))
+        raise ConfigError(findings)
     return config.model_copy(update={"warnings": tuple(_warnings(path, secret_path, top))})
 
 
@@ -97,9 +104,9 @@ class _Checking:
         for key in OF_ONE_CAMERA:
             if entries.pop(key, None) is not None:
                 self.find(("defaults", key), "belongs to one camera, not to the defaults")
-        before = {finding.line for finding in self.findings}
+        before = len(self.findings)
         self.fit(CameraSettings, replace(node, value=entries), ("defaults",))
-        wrong = {finding.line for finding in self.findings} - before
+        wrong = {finding.line for finding in self.findings[before:]}
         return {key: child for key, child in entries.items() if child.sound and not wrong & set(_lines(child))}
 
     def cameras(self, node: Node | None, defaults: dict[str, Node]) -> tuple[Camera, ...]:
@@ -116,6 +123,8 @@ class _Checking:
         ids: dict[str, int] = {}
         devices: dict[str, str] = {}
         for number, item in enumerate(node.value):
+            if len(self.findings) > MOST_FINDINGS:
+                break
             place = ("cameras", number)
             if not isinstance(item.value, dict):
                 if not item.broken:

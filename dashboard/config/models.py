@@ -141,7 +141,7 @@ class Motion(Model):
         default=2, ge=1, le=100, description="Pictures in a row with motion before an event begins."
     )
     event_gap: float = Field(
-        default=5.0, ge=0.5, le=3600, description="Seconds without motion after which an event has ended."
+        default=3.0, ge=0.5, le=3600, description="Seconds without motion after which an event has ended."
     )
     mask: tuple[Polygon, ...] = Field(
         default=(),
@@ -181,7 +181,7 @@ class CameraSettings(Model):
     password: SecretStr | None = Field(
         default=None,
         max_length=200,
-        description="Password for the camera; ${NAME} takes it from the environment or cameras.env.",
+        description="Password; ${NAME} takes it from the environment or cameras.env.",
     )
     transport: Literal["tcp", "udp"] = Field(
         default="tcp", description="How RTSP carries the pictures. udp loses some where the network does."

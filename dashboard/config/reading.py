@@ -30,6 +30,7 @@ from ruamel.yaml.events import (
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 10
 MAX_EVENTS = 50_000
+MAX_KEYS = 100  # in one mapping
 
 TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 NOTHING = {"", "~", "null", "Null", "NULL"}
@@ -209,6 +210,8 @@ class _Builder:
                 problems.append(Problem(here, f"{shown(name)} stands twice (first in line {entries[name].line})"))
             else:
                 entries[name] = value
+            if len(entries) > MAX_KEYS:
+                raise _Stop(Problem(here, f"has more than {MAX_KEYS} keys in one place"))
         return Node(entries, line, tuple(problems))
 
     def scalar(self, event: ScalarEvent, line: int) -> Node:
