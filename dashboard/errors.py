@@ -7,6 +7,7 @@
     ├── StoreError         rows or files cannot be written or read
     │   ├── DiskReserved   too little disk is free; snapshots wait
     │   └── DataFolderBusy another process already uses this data folder
+    ├── Refused            what was asked is not allowed; the text says why
     └── NotFound           there is no such camera, event, snapshot or user
 
 No text of an error ever holds a password: `logs.redact` goes over what comes from outside first.
@@ -45,6 +46,10 @@ class DiskReserved(StoreError):
 
 class DataFolderBusy(StoreError):
     """Another process already works in this data folder."""
+
+
+class Refused(DashboardError):
+    """What was asked is not allowed: a name that is taken, a weak password, the last admin's removal."""
 
 
 class NotFound(DashboardError):
