@@ -2,7 +2,7 @@
 
 Each client gets its own pass through the clip, from the first key frame, at the clip's own rate, with timestamps that
 follow the clock. How a clip is cut into packets is in rtp.py; who is let in, in listener.py.
-`python -m tests.servers.rtsp CLIP` serves in a process of its own until its standard input ends.
+`python -m tests.servers.rtsp CLIP --fps 15` serves in a process of its own until its standard input ends.
 """
 
 from __future__ import annotations
@@ -370,7 +370,7 @@ class _Player:
 
 
 def main() -> None:
-    """Serve one clip; the first line of output is the URL."""
+    """Serve one clip. The first line of output is the URL; a line of input is answered by the count of pictures sent."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--codec", default="h264")
@@ -378,7 +378,8 @@ def main() -> None:
     options = parser.parse_args()
     with RtspServer(Clip(options.clip, options.codec, 0, 0, options.fps, 0)) as server:
         print(server.url, flush=True)
-        sys.stdin.read()
+        for _ in sys.stdin:
+            print(server.frames, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Measurements: what the dashboard costs and where its limits are. See README.md."""
