@@ -1,0 +1,49 @@
+// Ages and times in words. The server's clock and zone rule; the browser's own may be wrong.
+
+const zone = document.body.dataset.zone || undefined;
+
+function formatter(options) {
+  try {
+    return new Intl.DateTimeFormat("en-GB", { ...options, timeZone: zone });
+  } catch {
+    return new Intl.DateTimeFormat("en-GB", options); // a zone this browser does not know
+  }
+}
+
+const hours = formatter({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const days = formatter({ year: "numeric", month: "2-digit", day: "2-digit" });
+const dated = formatter({ weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+/** "0.2 s", "14 s", "3 min", "5 h", "2 d": how old something is, from milliseconds. */
+export function age(ms) {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} d`;
+}
+
+/** "14:02:11" if that was today, "Tue 24 Nov, 14:02" otherwise; in the zone of the dashboard. */
+export function moment(ms, now) {
+  const at = new Date(ms);
+  return days.format(at) === days.format(new Date(now)) ? hours.format(at) : dated.format(at);
+}
+
+/** How far the browser's clock is ahead of the server's, from the quickest of the last messages. */
+export class ServerClock {
+  #ahead = [];
+
+  /** Learn from a message sent at `sent` (server, ms) and read at `read` (browser, ms). */
+  learn(sent, read = Date.now()) {
+    const ahead = read - sent;
+    if (this.#ahead.length && Math.abs(ahead - Math.min(...this.#ahead)) > 2000) this.#ahead = []; // a clock was set
+    this.#ahead.push(ahead);
+    if (this.#ahead.length > 30) this.#ahead.shift();
+  }
+
+  /** The server's time now, in ms. */
+  now(read = Date.now()) {
+    return this.#ahead.length ? read - Math.min(...this.#ahead) : read;
+  }
+}

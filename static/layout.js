@@ -1,0 +1,39 @@
+// How tiles of 16:9 fill a field. Pure: numbers in, numbers out.
+
+const TILE = 16 / 9;
+
+/** The number of columns that makes `n` tiles as large as they can be in a field of `aspect` (width / height). */
+export function columns(n, aspect) {
+  let best = 1;
+  let widest = 0;
+  for (let count = 1; count <= n; count += 1) {
+    const width = Math.min(aspect / count, TILE / Math.ceil(n / count)); // in heights of the field
+    if (width > widest + 1e-9) {
+      widest = width;
+      best = count;
+    }
+  }
+  return best;
+}
+
+/** Columns and tile width for a field in CSS pixels; `scrolls` when tiles would be too small to see all at once. */
+export function fit(n, width, height, gap = 2, smallest = 150) {
+  const count = Math.max(1, Math.min(columns(n, width / height), Math.floor((width + gap) / (smallest + gap)) || 1));
+  const rows = Math.ceil(n / count);
+  const byWidth = (width - gap * (count - 1)) / count;
+  const byHeight = ((height - gap * (rows - 1)) / rows) * TILE;
+  const scrolls = byHeight < smallest || byHeight < byWidth * 0.5;
+  return { columns: count, width: Math.floor(scrolls ? byWidth : Math.min(byWidth, byHeight)), scrolls };
+}
+
+/** The width to ask pictures in: a few steps only, so that viewers share what is encoded. */
+export function pictureWidth(pixels, most = 1280) {
+  const steps = [160, 240, 320, 480, 640, 960, 1280, 1920, 2560];
+  return Math.min(most, steps.find((step) => step >= pixels) ?? most);
+}
+
+/** Pictures a second for each of `n` tiles in sight. */
+export function tileRate(n) {
+  if (n <= 9) return 12;
+  return n <= 16 ? 10 : 6;
+}
