@@ -1,0 +1,359 @@
+"""The corridor: somebody comes towards the camera and turns into an open room; others pass; a tube flickers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from demo import figures
+from demo.figures import Body, Builder, Outfit, Path, Stage, eased
+from demo.light import Lamp, Sky, develop
+from demo.space import Floats, Light, Paint, Picture, Surface, View, box, trace, vector
+from demo.texture import grain, plain, rgb, sample, step, tiles
+
+LEFT, RIGHT, TOP = -1.3, 1.3, 2.7
+END = 13.6
+"""Where the corridor meets the passage across its end."""
+WALL = 15.8
+"""The far wall of that passage."""
+DOORWAY = (4.3, 5.4, 2.1)
+"""From, to, height: the open room on the right."""
+TUBES = (0.6, 3.1, 5.6, 8.1, 10.6, 13.1)
+FLICKERS = 3
+"""Which of the tubes is old."""
+
+
+class Corridor:
+    """See `film.Scene`."""
+
+    title = "Corridor"
+    schedule = ((5.0, 14.6), (27.5, 32.0), (44.0, 52.0))
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._view = View(vector(0.45, -1.6, 2.42), vector(-0.12, 6.5, 1.0), 68, size)
+        self._lights = _lights()
+        surfaces = _surfaces()
+        still = trace(self._view, surfaces, self._lights)
+        self._depth = still.depth
+        self._floor = self._floor_mask()
+        self._mirror = self._mirrored(surfaces)
+        total = {name: layer + self._mirror[name] for name, layer in still.layers.items()}
+        self._on = self._furnished(total["steady"] + total["old"], 1.0)
+        self._dim = self._furnished(total["steady"] + total["old"] * 0.72, 0.72)
+
+    def gain(self, at: float) -> float:
+        return 1.1
+
+    def frame(self, at: float) -> Picture:
+        glow = _flicker(at)
+        picture: Picture = cv2.addWeighted(self._on, glow, self._dim, 1 - glow, 0) if glow < 1 else self._on.copy()
+        stage = Stage(self._view, self._depth, [(light, 1.0) for group in self._lights.values() for light in group])
+        for body in _cast(at):
+            self._reflect(picture, body, stage)
+            mask = np.zeros(picture.shape[:2], np.float32)
+            figures.under(mask, body, self._view, 0.34, 0.42)
+            mask[~self._floor] = 0
+            figures.darken(picture, mask, 1.6)
+            figures.paint(picture, body, stage)
+        return picture
+
+    def _furnished(self, linear: Floats, old: float) -> Picture:
+        """The lit set as a picture, with the round things that stand in it."""
+        picture = develop(cv2.GaussianBlur(linear, (3, 3), 0.55))
+        lights = [(light, old if name == "old" else 1.0) for name, group in self._lights.items() for light in group]
+        for thing in _things():
+            figures.paint(picture, thing, Stage(self._view, self._depth, lights))
+        bloom = cv2.GaussianBlur(np.maximum(picture, 200) - 200, (0, 0), self._view.size[0] / 75)
+        return cv2.add(picture, cv2.multiply(bloom, 0.8))
+
+    def _floor_mask(self) -> np.ndarray:
+        width, height = self._view.size
+        right, down, forward = self._view.basis
+        ys = (np.arange(height, dtype=np.float32) + 0.5 - height / 2) / self._view.focal
+        slope = forward[2] + ys * down[2]
+        with np.errstate(divide="ignore"):
+            at = np.where(slope < 0, -self._view.eye[2] / slope, 1e3)
+        out: np.ndarray = np.abs(self._depth - at[:, None]) < 0.03 * at[:, None]
+        return out
+
+    def _mirrored(self, surfaces: Sequence[Surface]) -> dict[str, Floats]:
+        """What the polished floor shows: the set from an eye below the floor, upside down and blurred."""
+        flip = vector(1, 1, -1)
+        below = replace(self._view, eye=self._view.eye * flip, target=self._view.target * flip)
+        seen = trace(below, surfaces[1:], self._lights, fine=1)
+        rise = np.linspace(1, 0, self._view.size[1], dtype=np.float32)[:, None]
+        strength = (0.10 + 0.35 * np.clip((rise - 0.2) / 0.5, 0, 1) ** 2) * cv2.GaussianBlur(
+            self._floor.astype(np.float32), (0, 0), 0.7
+        )
+        scale = self._view.size[0] / 960
+        return {
+            name: cv2.GaussianBlur(np.minimum(layer[::-1], 3.0), (0, 0), 2.2 * scale, sigmaY=7 * scale)
+            * strength[..., None]
+            for name, layer in seen.layers.items()
+        }
+
+    def _reflect(self, picture: Picture, body: Body, stage: Stage) -> None:
+        flip = vector(1, 1, -1)
+        depth = np.where(self._floor, np.float32(1e3), np.float32(0))
+        shown = body.moved(lambda points: points * flip)
+        figures.paint(
+            picture, shown, Stage(stage.view, depth, [(_Below(light), power) for light, power in stage.lights]), 0.22
+        )
+
+
+class _Below:
+    """A light as a mirrored body sees it."""
+
+    def __init__(self, light: Light) -> None:
+        self._light = light
+
+    def shade(self, points: Floats, normals: Floats) -> Floats:
+        flip = vector(1, 1, -1)
+        return self._light.shade(points * flip, normals * flip)
+
+
+def _flicker(at: float) -> float:
+    """How bright the old tube is, 0..1: it stumbles twice."""
+    for start in (21.0, 37.0):
+        if start <= at < start + 1.2:
+            return (1.0, 0.35, 0.8, 0.1, 0.7, 1.0, 0.5, 0.9, 0.2, 0.6, 0.9, 1.0)[int((at - start) * 10 + 1e-6) % 12]
+    return 1.0
+
+
+def _lights() -> dict[str, list[Light]]:
+    cool, day = vector(1.05, 1.12, 1.05), vector(0.95, 1.05, 1.2)
+    tubes: list[list[Light]] = [
+        [Lamp(vector(0, y + shift, TOP - 0.08), cool * 0.62, vector(0, 0, -1), -0.25, 0.35) for shift in (-0.35, 0.35)]
+        for y in TUBES
+    ]
+    steady: list[Light] = [lamp for number, pair in enumerate(tubes) if number != FLICKERS for lamp in pair]
+    steady += [
+        Sky(vector(0.085, 0.092, 0.10), 0.7),
+        Lamp(vector(0.3, WALL - 0.3, 1.7), day * 2.2, vector(0, -1, -0.15), -0.2, 0.8),
+        Lamp(vector(-4, END + 1, 2.4), cool * 1.2, None, 0, 0.5),
+        Lamp(vector(4, END + 1, 2.4), cool * 1.2, None, 0, 0.5),
+        Lamp(vector(3.0, 4.6, 2.2), vector(3.4, 2.5, 1.5), vector(-1, 0.05, -0.55), 0.35, 0.5),
+    ]
+    return {"steady": steady, "old": tubes[FLICKERS]}
+
+
+def _surfaces() -> list[Surface]:
+    """The floor comes first: the mirror leaves it out."""
+    long = WALL + 3
+    tube = {"steady": _bright(vector(3.2, 3.4, 3.3))}
+    old = {"old": _bright(vector(3.2, 3.4, 3.3))}
+    room = plain(rgb("d9c9ae"), 15, 0.06)
+    surfaces = [
+        Surface(vector(-9, -3, 0), vector(18, 0, 0), vector(0, long, 0), _floor),
+        Surface(vector(-9, -3, TOP), vector(18, 0, 0), vector(0, long, 0), _ceiling),
+        Surface(
+            vector(LEFT, -3, 0),
+            vector(0, END + 3, 0),
+            vector(0, 0, TOP),
+            lambda u, v, px: _side(u - 3, v, px, _LEFT_DOORS),
+        ),
+        Surface(
+            vector(RIGHT, -3, 0),
+            vector(0, END + 3, 0),
+            vector(0, 0, TOP),
+            lambda u, v, px: _side(u - 3, v, px, _RIGHT_DOORS),
+            cutout=_no_doorway,
+        ),
+        Surface(vector(-9, WALL, 0), vector(18, 0, 0), vector(0, 0, TOP), _far_wall, {"steady": _daylight}),
+        Surface(vector(LEFT - 8, END, 0), vector(8, 0, 0), vector(0, 0, TOP), _plain_wall),
+        Surface(vector(RIGHT + 0.0, END, 0), vector(8, 0, 0), vector(0, 0, TOP), _plain_wall),
+        # The open room: its walls, and the thickness of the doorway.
+        Surface(vector(5.0, 2, 0), vector(0, 6, 0), vector(0, 0, TOP), room),
+        Surface(vector(RIGHT + 0.2, 7.4, 0), vector(4, 0, 0), vector(0, 0, TOP), room),
+        Surface(
+            vector(RIGHT, DOORWAY[1], 0), vector(0.2, 0, 0), vector(0, 0, DOORWAY[2]), plain(rgb("7f6a52"), 16, 0.1)
+        ),
+        Surface(
+            vector(RIGHT, DOORWAY[0], DOORWAY[2]), vector(0.2, 0, 0), vector(0, 1.1, 0), plain(rgb("7f6a52"), 16, 0.1)
+        ),
+    ]
+    for number, y in enumerate(TUBES):
+        case = old if number == FLICKERS else tube
+        surfaces += box((-0.17, y - 0.66, TOP - 0.05), (0.17, y + 0.66, TOP), plain(rgb("e8e8e4"), 17, 0.02))[:4]
+        surfaces.append(
+            Surface(
+                vector(-0.15, y - 0.64, TOP - 0.055),
+                vector(0.3, 0, 0),
+                vector(0, 1.28, 0),
+                plain(vector(0.6, 0.6, 0.6)),
+                case,
+            )
+        )
+    surfaces += box((-0.36, 11.4, 2.22), (0.36, 11.46, 2.46), plain(rgb("1c5a38")))
+    surfaces.append(
+        Surface(
+            vector(-0.34, 11.39, 2.24),
+            vector(0.68, 0, 0),
+            vector(0, 0, 0.2),
+            plain(rgb("0a3a20")),
+            {"steady": _exit_sign},
+        )
+    )
+    surfaces += box((LEFT, 2.7, 0), (LEFT + 0.42, 4.0, 0.44), plain(rgb("6d5640"), 18, 0.2, 0.7))
+    return surfaces
+
+
+def _bright(color: Floats) -> Paint:
+    return lambda u, v, px: np.broadcast_to(color, (len(u), 3)).astype(np.float32)
+
+
+def _no_doorway(u: Floats, v: Floats) -> np.ndarray:
+    y = u - 3
+    return ~((y > DOORWAY[0]) & (y < DOORWAY[1]) & (v < DOORWAY[2]))
+
+
+def _floor(u: Floats, v: Floats, px: Floats) -> Floats:
+    x, y = u - 9, v - 3
+    joint, tile = tiles(x + 0.3, y, px, 0.6, 0.6, 0.006, 0)
+    out = rgb("8d9490") * (0.97 + 0.06 * tile)[:, None] * grain(21, x, y, 0.8, 0.06)
+    speck = np.clip(sample(23, x, y, 0.9, 7) - 1.1, 0, 1) * np.clip(0.004 / np.maximum(px, 1e-3), 0, 1)
+    out = out * (1 - 0.25 * speck - 0.35 * joint)[:, None]
+    border = step(np.abs(x), 1.08, np.maximum(px, 0.01))[:, None] * (np.abs(x) < RIGHT + 0.01)[:, None]
+    out = out * (1 - border) + rgb("59666b") * border * grain(24, x, y, 0.8, 0.05)
+    edge = np.exp(-np.abs(np.abs(x) - RIGHT) / 0.10) * (y < END)
+    return out * (1 - 0.45 * edge)[:, None]
+
+
+def _ceiling(u: Floats, v: Floats, px: Floats) -> Floats:
+    x, y = u - 9, v - 3
+    joint, tile = tiles(x + 0.3, y, px, 0.6, 0.6, 0.018, 0)
+    out = rgb("d2d3ce") * (0.97 + 0.05 * tile)[:, None] * grain(25, x, y, 0.7, 0.05) * (1 - 0.28 * joint)[:, None]
+    return out * (1 - 0.3 * np.exp(-np.abs(np.abs(x) - RIGHT) / 0.15))[:, None]
+
+
+def _mix(out: Floats, mask: Floats, color: Floats) -> Floats:
+    return out * (1 - mask) + color * mask
+
+
+def _within(x: Floats, v: Floats, px: Floats, left: float, right: float, bottom: float, top: float) -> Floats:
+    out: Floats = step(x, left, px) * (1 - step(x, right, px)) * step(v, bottom, px) * (1 - step(v, top, px))
+    return out[:, None]
+
+
+_LEFT_DOORS = ((0.6, "8a6a48"), (6.0, "8a6a48"), (9.6, "8a6a48"))
+_RIGHT_DOORS = ((1.3, "8a6a48"), (8.0, "8a6a48"), (11.2, "8a6a48"))
+
+
+def _plain_wall(u: Floats, v: Floats, px: Floats) -> Floats:
+    """Two colours with a line between, and a skirting."""
+    out = rgb("dcdad0") * grain(31, u, v, 2.0, 0.035)
+    low = (1 - step(v, 1.05, px))[:, None]
+    out = _mix(out, low, rgb("86a09c") * grain(33, u, v, 2.0, 0.05))
+    out = _mix(out, (step(v, 1.03, px) * (1 - step(v, 1.09, px)))[:, None], rgb("4e6664"))
+    out = _mix(out, (1 - step(v, 0.11, px))[:, None], rgb("4a4f50"))
+    return out * (1 - 0.35 * np.exp(-v / 0.12))[:, None] * (1 - 0.25 * np.exp(-(TOP - v) / 0.15))[:, None]
+
+
+def _side(y: Floats, v: Floats, px: Floats, doors: Sequence[tuple[float, str]]) -> Floats:
+    out = _plain_wall(y, v, px)
+    soft = np.maximum(px, 0.004)
+    for start, wood in doors:
+        out = _leaf(out, y, v, soft, start, wood)
+    if doors is _RIGHT_DOORS:
+        frame = _within(y, v, soft, DOORWAY[0] - 0.09, DOORWAY[1] + 0.09, 0, DOORWAY[2] + 0.09)
+        return _mix(out, frame, rgb("7f6a52") * grain(34, y, v * 4, 1, 0.08))
+    board = _within(y, v, soft, 3.0, 4.3, 1.35, 2.05)
+    out = _mix(out, _within(y, v, soft, 2.96, 4.34, 1.31, 2.09), rgb("77797a"))
+    out = _mix(out, board, rgb("a98a60") * grain(35, y, v, 0.6, 0.15))
+    for a, b, w, h, color in (
+        (3.1, 1.5, 0.21, 0.3, "f2efe6"),
+        (3.4, 1.6, 0.3, 0.21, "e8d9a0"),
+        (3.78, 1.45, 0.21, 0.3, "f0f0f0"),
+        (4.04, 1.72, 0.2, 0.24, "a8c4d8"),
+        (3.42, 1.42, 0.2, 0.14, "e0a898"),
+    ):
+        out = _mix(out, _within(y, v, soft, a, a + w, b, b + h), rgb(color))
+    return out
+
+
+def _leaf(out: Floats, y: Floats, v: Floats, soft: Floats, start: float, wood: str) -> Floats:
+    """A closed door with frame, window, handle and plate."""
+    end = start + 0.95
+    out = _mix(out, _within(y, v, soft, start - 0.10, end + 0.10, 0, 2.20), rgb("6b6f70"))
+    out = _mix(out, _within(y, v, soft, start, end, 0.01, 2.1), rgb(wood) * grain(36, y * 5, v * 0.6, 1.2, 0.13))
+    out = _mix(out, _within(y, v, soft, start + 0.01, start + 0.04, 0.01, 2.1) * 0.4, rgb("302418"))
+    out = _mix(out, _within(y, v, soft, end - 0.32, end - 0.14, 1.2, 1.85), rgb("5d7078"))
+    out = _mix(out, _within(y, v, soft, start + 0.06, start + 0.22, 1.0, 1.04), rgb("c8c8c8"))
+    out = _mix(out, _within(y, v, soft, start + 0.05, end - 0.05, 0.05, 0.25), rgb("a0a4a6"))
+    return _mix(out, _within(y, v, soft, end + 0.18, end + 0.36, 1.5, 1.62), rgb("3a5a78"))
+
+
+def _far_wall(u: Floats, v: Floats, px: Floats) -> Floats:
+    x = u - 9
+    out = _plain_wall(u, v, px)
+    return _mix(out, _within(x, v, np.maximum(px, 0.01), -0.75, 1.05, 0.82, 2.28), rgb("b8bcbc"))
+
+
+def _daylight(u: Floats, v: Floats, px: Floats) -> Floats:
+    """The window at the end: bright, with a little of the outside in it."""
+    x, soft = u - 9, np.maximum(px, 0.01)
+    panes = _within(x, v, soft, -0.68, 0.12, 0.9, 2.2) + _within(x, v, soft, 0.18, 0.98, 0.9, 2.2)
+    high = np.clip((v - 0.9) / 1.3, 0, 1)[:, None]
+    trees = np.clip(sample(37, x, v, 6.0, 5)[:, None] * 0.25 + 0.75 - 1.4 * high, 0, 1)
+    sky = vector(1.5, 1.75, 2.0) * (0.75 + 0.45 * high)
+    return (panes * (sky * (1 - trees) + vector(0.42, 0.6, 0.36) * trees)).astype(np.float32)
+
+
+def _exit_sign(u: Floats, v: Floats, px: Floats) -> Floats:
+    """A running figure and an arrow, roughly."""
+    soft = np.maximum(px, 0.008)
+    white = _within(u, v, soft, 0.06, 0.22, 0.03, 0.17) + _within(u, v, soft, 0.32, 0.52, 0.085, 0.115)
+    head = np.clip(1 - np.abs(u - 0.52) / 0.08, 0, 1) * (np.abs(v - 0.1) < 0.06 * np.clip((0.6 - u) / 0.08, 0, 1))
+    white = np.clip(white + head[:, None], 0, 1)
+    return (vector(0.06, 0.62, 0.22) * (1 - white) + vector(0.9, 1.1, 0.95) * white).astype(np.float32)
+
+
+def _things() -> list[Body]:
+    """Round things: a fire extinguisher, a plant on the bench's end, a waste bin."""
+    build = Builder()
+    red, steel = rgb("b3201c"), rgb("6a7074")
+    x, y = LEFT + 0.13, 5.35
+    build.limb(vector(x, y, 0.62), vector(x, y, 1.02), 0.085, 0.085, red)
+    build.limb(vector(x, y, 1.02), vector(x, y, 1.12), 0.05, 0.03, rgb("222222"))
+    build.limb(vector(x, y - 0.06, 1.06), vector(x + 0.05, y - 0.10, 0.72), 0.018, 0.018, rgb("151515"))
+    bin_ = Builder()
+    bin_.limb(vector(RIGHT - 0.2, 7.55, 0.06), vector(RIGHT - 0.2, 7.55, 0.52), 0.14, 0.17, steel)
+    return [build.body(), bin_.body(), _plant(vector(LEFT + 0.3, 8.95, 0))]
+
+
+def _plant(foot: Floats) -> Body:
+    build = Builder()
+    build.limb(foot + vector(0, 0, 0.1), foot + vector(0, 0, 0.32), 0.13, 0.17, rgb("c9c4ba"))
+    random = np.random.default_rng(8)
+    for number in range(26):
+        turn, out, up = number * 2.4, random.uniform(0.12, 0.34), random.uniform(0.55, 1.25)
+        tip = foot + vector(np.cos(turn) * out, np.sin(turn) * out, up)
+        green = rgb("4f7a3c") * random.uniform(0.6, 1.2)
+        build.limb(foot + vector(0, 0, 0.4), tip, 0.018, 0.045, green)
+        build.limb(tip, tip + vector(np.cos(turn) * 0.1, np.sin(turn) * 0.1, -0.06), 0.045, 0.01, green)
+    return build.body()
+
+
+VISITOR = Outfit(rgb("3f5f8a"), rgb("2c2c33"), rgb("1f1712"), bag=rgb("5a3a26"))
+NURSE = Outfit(rgb("c8ccc8"), rgb("5a6a78"), rgb("6a4a2a"), tall=1.68, long_coat=True)
+_IN = Path([(-5.5, 14.6), (-1.2, 14.6), (0.15, 14.0), (0.15, 8.5), (-0.1, 6.2), (0.5, 4.85), (2.0, 4.85), (4.2, 5.4)])
+_OUT = Path([(4.2, 5.4), (2.0, 4.85), (0.4, 4.9), (-0.1, 6.6), (0.1, 13.0), (0.6, 14.5), (5.5, 14.6)])
+_ACROSS = Path([(5.2, 14.9), (-5.2, 14.9)])
+
+
+def _cast(at: float) -> list[Body]:
+    """Who is in the corridor."""
+    bodies = []
+    for path, start, end, outfit in (
+        (_IN, 3.4, 16.6, VISITOR),
+        (_ACROSS, 25.9, 33.6, NURSE),
+        (_OUT, 42.2, 54.6, VISITOR),
+    ):
+        if start < at < end:
+            walked = eased(at, start, end, 0.02) * path.length
+            place, heading = path.at(walked)
+            bodies.append(figures.person(place, heading, walked, 1, outfit))
+    return bodies
