@@ -6,6 +6,7 @@ Sign in as admin / correct horse, or viewer / battery staple.
 from __future__ import annotations
 
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -260,15 +261,20 @@ def run_camera(camera: FakeCamera, stop: threading.Event, fps: float = 10.0) -> 
 
 
 def main() -> None:
-    from dashboard.web import create_app
+    from dashboard.web.asgi import Application
+    from dashboard.web.serving import serve
 
     cameras = [FakeCamera(name, name.title()) for name in ("door", "yard", "garage", "lobby", "till", "stairs")]
     cameras += [FakeCamera("attic", "Attic", "offline", "host unreachable"), FakeCamera("shed", "Shed", "connecting")]
     stop = threading.Event()
     for camera in cameras:
         run_camera(camera, stop)
-    app = create_app(fake_parts(cameras))
-    app.run(host="127.0.0.1", port=0, threaded=True)
+    serve(
+        Application(fake_parts(cameras)),
+        "127.0.0.1",
+        int(sys.argv[1]) if len(sys.argv) > 1 else 0,
+        lambda host, port: print(f"http://{host}:{port}", flush=True),
+    )
 
 
 if __name__ == "__main__":

@@ -228,6 +228,7 @@ class Viewer:
         self.rendition = rendition
         self._pace = pace
         self._had: Picture | None = None
+        self._hurries = False
         self._waiter: asyncio.Future[bool] | None = None
         self._loop = rendition.feed.feeds.loop
 
@@ -254,9 +255,23 @@ class Viewer:
                 return picture
         raise ChannelClosed
 
+    async def renewed(self, picture: Picture, timeout: float = 0.5) -> Picture:
+        """The newest picture there is by now, for one who had to wait with `picture` in hand."""
+        self._hurries = True
+        try:
+            if not self.rendition.current:
+                await self._wait(timeout)
+        finally:
+            self._hurries = False
+        latest = self.rendition.latest
+        if latest is None or latest.at <= picture.at:
+            return picture
+        self._had = latest
+        return latest
+
     def waits(self, now: float) -> bool:
         """Whether a picture would be taken at once."""
-        return self._waiter is not None and not self._pace.wait(now)
+        return self._waiter is not None and (self._hurries or not self._pace.wait(now))
 
     def wake(self, encoded: bool = False) -> None:
         if self._waiter is not None and not self._waiter.done():
