@@ -164,10 +164,9 @@ class _Checking:
         try:
             return model.model_validate({key: child.plain() for key, child in entries.items()})
         except ValidationError as error:
-            for each in error.errors(include_url=False):
-                inner, text = words.explain(each, model)
+            for inner, text, kind in words.explained(error, model):
                 if not (inner and inner[0] in left_out) and not (not inner and left_out):
-                    self.find(place + inner, text, named=each["type"] != "extra_forbidden")
+                    self.find(place + inner, text, named=kind != "extra_forbidden")
         return None
 
     def without_nulls(self, model: type[Model], entries: dict[str, Node], place: Place) -> dict[str, Node]:
@@ -223,8 +222,8 @@ class _Checking:
 def _merged(below: Mapping[str, Node], above: Mapping[str, Node]) -> dict[str, Node]:
     """The defaults with a camera's own keys over them, section by section. A URL's own login stands alone."""
     merged = dict(below)
-    url = above.get("url")
-    if url is not None and isinstance(url.value, str) and "@" in url.value:
+    urls = [above[key].value for key in ("url", "substream") if key in above]
+    if any(isinstance(url, str) and "@" in url for url in urls):
         merged = {key: node for key, node in merged.items() if key not in ("username", "password")}
     for key, node in above.items():
         under = merged.get(key)

@@ -253,7 +253,7 @@ class Camera(CameraSettings):
             raise ValueError(f"needs exactly one of url, device and replay ({found})")
         if self.substream is not None and self.url is None:
             raise ValueError("substream: goes with url only")
-        if self.password is not None and self.username is None:
+        if self.url is not None and self.password is not None and self.username is None:
             raise ValueError("password: needs a username with it")
         return self
 
@@ -329,7 +329,7 @@ class File(Model):
     cameras: Annotated[tuple[Camera, ...], Field(max_length=MAX_CAMERAS)] = Field(
         description="The cameras, in the order in which they are shown."
     )
-    storage: Storage = Field(default=Storage(), description="The disk that snapshots are on.")
+    storage: Storage = Field(default=Storage(), description="How much of the disk snapshots leave free.")
     timezone: Annotated[str, AfterValidator(_check_timezone)] | None = Field(
         default=None, description="Time zone of all times shown, such as Europe/Berlin. Default: the machine's."
     )

@@ -127,7 +127,7 @@ def read(text: str) -> Node | Problem:
         return stop.problem
     except MarkedYAMLError as error:
         return Problem(error.problem_mark.line + 1 if error.problem_mark else 0, _syntax(error.problem or ""))
-    except (YAMLError, ValueError):  # ValueError: the parser's own chr() and int(), as in an escape beyond Unicode
+    except (YAMLError, ValueError, ArithmeticError, LookupError):  # the parser's own slips, as in "\\UFFFFFFFF"
         return Problem(0, "is not YAML")
 
 

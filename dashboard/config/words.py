@@ -4,12 +4,15 @@ but for keys and numbers: any other may be a password."""
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from dashboard.config.models import Camera, sections
 from dashboard.config.reading import SHOWABLE_KEY
+
+Place = tuple[str | int, ...]
 
 # What other programs of the field call it -> what it is called here.
 ELSEWHERE = {
@@ -58,7 +61,18 @@ LIMITS = {
 }
 
 
-def explain(error: Any, model: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
+def explained(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str, str]]:
+    """Each of pydantic's errors: where it belongs, its text, and pydantic's word for its kind."""
+    errors = error.errors(include_url=False)
+    places = [each["loc"] for each in errors]
+    for each in errors:
+        here = each["loc"]
+        if each["type"] == "too_short" and any(place != here and place[: len(here)] == here for place in places):
+            continue  # only because entries in it are wrong, which is said already
+        yield *explain(each, model), each["type"]
+
+
+def explain(error: Any, model: type[BaseModel]) -> tuple[Place, str]:
     """Where in `model` one of pydantic's errors belongs, and its text. A text may begin with its key itself."""
     place, kind, given = tuple(error["loc"]), error["type"], error.get("input")
     if kind == "extra_forbidden":
@@ -67,7 +81,8 @@ def explain(error: Any, model: type[BaseModel]) -> tuple[tuple[str | int, ...], 
         text = str(error["ctx"]["error"])
         key, colon, rest = text.partition(": ")
         return ((*place, key), rest) if colon and key in model.model_fields else (place, text)
-    if kind == "missing" and isinstance(place[-1], int):
+    point = "motion" in place and len(place) - place.index("motion") >= 4  # motion.mask[polygon][point]
+    if point and kind in ("missing", "too_long", "tuple_type"):
         return place, "must be a point of two numbers, [x, y]"
     number = isinstance(given, int | float)
     if kind == "string_type" and number:
@@ -75,11 +90,12 @@ def explain(error: Any, model: type[BaseModel]) -> tuple[tuple[str | int, ...], 
     if kind in LIMITS:
         sentence, key = LIMITS[kind]
         seen = f" (it is {given:g})" if number and not isinstance(given, bool) else ""
-        return place, sentence.format(error["ctx"][key]) + seen
+        limit = error["ctx"][key]
+        return place, sentence.format(f"{limit:g}" if isinstance(limit, float) else limit) + seen
     return place, PLAIN.get(kind, "cannot be used")
 
 
-def unknown_key(key: str, model: type[BaseModel], place: tuple[str | int, ...] = (), empty: bool = False) -> str:
+def unknown_key(key: str, model: type[BaseModel], place: Place = (), empty: bool = False) -> str:
     """That a key is not known, with the nearest that is. `empty`: it has no value, so it may be a piece of text."""
     hint = _nearest(key, model_at(model, place))
     if not SHOWABLE_KEY.fullmatch(key) or (empty and not hint):
@@ -87,7 +103,7 @@ def unknown_key(key: str, model: type[BaseModel], place: tuple[str | int, ...] =
     return f"unknown key '{key}'{hint}"
 
 
-def model_at(model: type[BaseModel], place: tuple[str | int, ...]) -> type[BaseModel]:
+def model_at(model: type[BaseModel], place: Place) -> type[BaseModel]:
     """The model of the section at `place`."""
     for key in place:
         model = sections(model).get(str(key), model)
