@@ -36,7 +36,7 @@ class Decoder:
         self._waiting_bytes = 0
         self._synced = False  # whether decoding may go on without a key frame
         self._unsynced_since: float | None = None
-        self._newest = 0.0, 0.0  # taken_at and at of the newest frame
+        self._newest = 0.0, float("-inf")  # taken_at and at of the newest frame
 
     def push(self, packet: Packet, wanted: bool) -> Frame | None:
         """Take the next packet; the newest picture that comes of it, if pixels are wanted now and there is one."""
