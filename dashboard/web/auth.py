@@ -160,8 +160,9 @@ class Desk:
     """Checks passwords: few at a time, since one check costs much processor and memory, and not too often."""
 
     def __init__(self, pair: Throttle | None = None, address: Throttle | None = None) -> None:
-        self._pair = pair or Throttle(limit=10)
-        self._address = address or Throttle(limit=100)  # one address that tries many names
+        self._pair = pair if pair is not None else Throttle(limit=10)
+        # One address that tries many names.
+        self._address = address if address is not None else Throttle(limit=100)
         self._queue = threading.BoundedSemaphore(4)
         self._checks = threading.BoundedSemaphore(2)
 
@@ -348,7 +349,8 @@ def _guard() -> AnyResponse | None:
     if verdict is Verdict.METHOD:
         return Response(status=405, headers={"Allow": "GET, HEAD"})
     if verdict is Verdict.REFUSE:
-        return Response('{"error": "sign in first"}\n', 401, mimetype="application/json")
+        body = "" if request.method == "OPTIONS" else '{"error": "sign in first"}\n'
+        return Response(body, 401, mimetype="application/json")
     location = sign_in_location(request.method, request.path, request.query_string.decode("latin-1"))
     return Response(status=302, headers={"Location": location})
 
