@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.clips import make_clip  # noqa: F401 - a fixture, for every test
+from tests.stores import database_url, db, postgresql, sqlite_store, store  # noqa: F401 - likewise
 
 ROOT = Path(__file__).resolve().parent.parent
 

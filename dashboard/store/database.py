@@ -157,20 +157,25 @@ class Database:
             return
         target = self.file.with_name(f"{self.file.name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{revision}")
         unfinished = target.with_name(f".{target.name}.tmp")
-        unfinished.unlink(missing_ok=True)
-        make_private_file(unfinished)
-        with (
-            contextlib.closing(sqlite3.connect(self.file)) as source,
-            contextlib.closing(sqlite3.connect(unfinished)) as copy,
-        ):
-            source.backup(copy)
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(unfinished, target)
-        sync_folder(target.parent)
+        try:
+            unfinished.unlink(missing_ok=True)
+            make_private_file(unfinished)
+            with (
+                contextlib.closing(sqlite3.connect(self.file)) as source,
+                contextlib.closing(sqlite3.connect(unfinished)) as copy,
+            ):
+                source.backup(copy)
+            with unfinished.open("rb") as written:
+                os.fsync(written.fileno())
+            os.replace(unfinished, target)
+            sync_folder(target.parent)
+            for old in sorted(self.file.parent.glob(f"{self.file.name}.????????T??????Z-*"))[:-BACKUPS_KEPT]:
+                old.unlink(missing_ok=True)
+        except (OSError, sqlite3.Error) as error:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise StoreError(f"the database was not upgraded, for it cannot be copied first: {error}") from error
         log.info("copied the database to %s before its upgrade", target.name)
-        for old in sorted(self.file.parent.glob(f"{self.file.name}.????????T??????Z-*"))[:-BACKUPS_KEPT]:
-            old.unlink(missing_ok=True)
 
 
 def _parse(url: str) -> URL:
@@ -286,11 +291,10 @@ def _translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise StoreError("the database is busy: all its connections are in use") from error
     except DBAPIError as error:
-        raise StoreError(_in_words(error.orig)) from error
+        # The text of a server may quote a row: only SQLite's goes along into the log.
+        raise StoreError(_in_words(error.orig)) from (error if isinstance(error.orig, sqlite3.Error) else None)
     except sqlite3.Error as error:
         raise StoreError(_in_words(error)) from error
-    except OSError as error:
-        raise StoreError(f"the data folder cannot be written: {error.strerror}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database refused ({type(error).__name__})") from error
 
@@ -298,10 +302,9 @@ def _translated() -> Iterator[None]:
 def _in_words(error: BaseException | None) -> str:
     said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if not isinstance(error, sqlite3.Error):
-        kind = type(error).__name__
-        return (
-            f"the database does not answer ({kind})" if kind == "OperationalError" else f"the database refused ({kind})"
-        )
+        kind = " ".join(filter(None, (type(error).__name__, getattr(error, "sqlstate", None))))
+        gone = kind.startswith(("OperationalError", "AdminShutdown", "CrashShutdown", "CannotConnectNow"))
+        return f"the database does not answer ({kind})" if gone else f"the database refused ({kind})"
     if "locked" in said or "busy" in said:
         return "the database is busy: another program holds it"
     if "malformed" in said or "not a database" in said:

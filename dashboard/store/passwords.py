@@ -18,6 +18,7 @@ from dashboard.errors import Refused
 SHORTEST, LONGEST = 8, 1024
 
 LEET = str.maketrans("0134578@$!|", "oleastbasil")
+AROUND = "0123456789!?.,-_*#$@+ "
 KEYBOARD = (
     "qwertyuiop",
     "asdfghjkl",
@@ -53,11 +54,9 @@ def is_common(password: str) -> bool:
     folded = unicodedata.normalize("NFKC", password).casefold().strip()
     if _repeats(folded) or _walks(folded):
         return True
-    forms = {folded, folded.translate(LEET), folded.translate(str.maketrans("1", "i")).translate(LEET)}
-    for form in forms:
-        bare = "".join(letter for letter in form if letter.isalpha())
-        for core in (form, form.strip("0123456789!?.,-_*#$@+ "), bare):
-            if core in _words() or _is_two(core):
+    for core in (folded, folded.strip(AROUND), "".join(letter for letter in folded if letter.isalpha())):
+        for form in (core, core.translate(LEET), core.replace("1", "i").translate(LEET)):
+            if form in _words() or form.strip(AROUND) in _words() or _is_two(form):
                 return True
     return folded.isdigit() and len(folded) <= 10  # dates and telephone numbers
 
