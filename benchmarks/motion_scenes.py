@@ -188,12 +188,12 @@ def night_snow() -> Scene:
 
 def clouds() -> Scene:
     still = yard(9, mean=120)
-    shade = texture(31, 70, 1.0, (HEIGHT, WIDTH * 4))
-    shade = np.asarray(np.clip(shade * 3, -1, 1), np.float32)
+    shade = texture(31, 90, 1.0, (HEIGHT, WIDTH * 7))
+    shade = np.asarray(np.clip(shade * 1.5, -1, 1), np.float32)
 
     def weather(picture: Field, at: float, dice: np.random.Generator) -> Field:
-        x = int(at * 30)
-        return np.asarray(picture * (1 + 0.22 * shade[:, x : x + WIDTH]), np.float32)
+        x = int(at * 60)
+        return np.asarray(picture * (1 + 0.25 * shade[:, x : x + WIDTH]), np.float32)
 
     return Scene(
         "cloud shadows",

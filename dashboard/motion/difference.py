@@ -6,12 +6,13 @@ A picture is compared with one from about 0.4 s before, so that slow and small o
 left or come to rest stays behind, as it does with a learned background. What is not movement is told apart by
 what it does, not by its size:
 
-- light (exposure, clouds, lamps) changes brightness and contrast of a neighbourhood and keeps its texture:
-  mean and contrast of the neighbourhood are matched before pictures are compared;
+- light (exposure, clouds, lamps) changes the brightness of a neighbourhood and keeps its texture: the brightness
+  around each place is matched before pictures are compared;
 - leaves, grass, noise and shake change the same places again and again: each place learns how much it changes;
 - shake and sway move edges by a fraction of a pixel: a change counts only beyond what the edges there explain;
 - a switch, an overlay's digit or a flash is over at once: a region must also differ from the picture just before;
-- rain and snow are many small regions at once.
+- a flake or a drop is in one picture and gone: a change must show against two earlier pictures, and while much
+  passes like this, also in the picture before, in the same place.
 """
 
 from __future__ import annotations
@@ -29,21 +30,28 @@ Luma = NDArray[np.uint8]
 Plane = NDArray[Any]  # of the size of a luma: float32 levels, or uint8 with 255 for yes (OpenCV's stubs know no more)
 Polygon = Sequence[Sequence[float]]
 
-LAG = 0.4
-"""Seconds between the two pictures that are compared."""
+LAGS = (0.4, 0.6)
+"""Seconds back to the pictures that are compared. What moved differs from both; what only passed through one, as a
+flake or a leaf that swings to and fro, does not."""
+JUST_BEFORE = 0.2
+"""Seconds back to the picture that tells what still moves from what changed once."""
+JITTER = 0.05
+"""Seconds by which a picture may be too young for its purpose."""
 RESET_GAP = 2.0
 """Seconds without a picture after which the past is of no use."""
 SETTLE = 0.6
 """Seconds after a change of the whole picture, or after the first picture, in which nothing counts."""
-SCENE_SHARE = 0.7
-"""Share of the pixels that must change at once to be a change of the whole picture. A near person covers less."""
-SCENE_STEP = 8
-"""Grey levels by which such a pixel changes."""
-NEIGHBOURHOOD = 21
-"""Pixels; large beside a walker, small beside a cloud or the light of a lamp."""
-FLAT = 3.0
-"""Grey levels of contrast that count as none: below, contrast is noise and is not matched."""
-EDGE = 0.3
+SCENE_SHARE, SCENE_STEP = 0.7, 8
+"""The whole picture changed when this share of the pixels did at once, by more than so many grey levels."""
+FLOOR = 0.25
+"""A pixel of the small picture moved from this part of `threshold` on: shrinking and blurring take the rest."""
+NEIGHBOURHOOD = 17
+"""Pixels around a place that share its light: large beside a walker, small beside a cloud or a lamp's light."""
+BLACK = 16.0
+"""Grey levels added before brightness is divided, so that the dark does not blow up its noise."""
+MOST_GAIN = 2.0
+"""Light is not believed to change by more than this factor."""
+EDGE = 0.4
 """Part of the step at an edge that shake and sway may explain."""
 NOISE_FACTOR = 5.0
 """A change counts from this many times what is usual in its place."""
@@ -51,10 +59,14 @@ NOISE_RISE, NOISE_FALL = 0.06, 0.01
 """How fast a place learns that it is restless, and forgets it: part of the way in 0.2 s."""
 NOISE_CLIP = 3.0
 """One picture teaches at most this many times what was usual, so that one passer-by teaches little."""
+YOUNG = 2.0
+"""Seconds, after the start and after a change of the whole picture, in which a place learns at once."""
 ONGOING = 0.15
 """Part of a region that must differ from the picture just before."""
-DROPS, DROPS_LARGEST = 6, 0.25
-"""From so many regions with none above this part of their area on, it rains or snows."""
+GONE = 0.3
+"""A region of which no more than this part had moved in the picture before was not there: it passes."""
+DROPS, DROPS_RATE = 1.5, 0.1
+"""It rains or snows from this many passing regions a picture on; how fast the mean of them follows."""
 
 
 class Settings(Protocol):
@@ -98,44 +110,32 @@ NOTHING = Reading()
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A picture made ready to be compared: blurred, with mean, contrast and steps of each neighbourhood."""
+    """A picture made ready to be compared: blurred, the mean around each place, the steps at its edges."""
 
     at: float
-    luma: Plane
-    plane: Plane
+    blurred: Plane
+    levels: Plane
     mean: Plane
-    contrast: Plane
     steps: Plane
-
-    @classmethod
-    def at_picture(cls, luma: Luma, at: float) -> _Look:
-        blurred = cv2.blur(luma, (3, 3))
-        plane = blurred.astype(np.float32)
-        size = (NEIGHBOURHOOD, NEIGHBOURHOOD)
-        mean = cv2.blur(plane, size)
-        variance = cv2.sqrBoxFilter(plane, cv2.CV_32F, size) - mean * mean
-        contrast = np.sqrt(np.maximum(variance, 0) + np.float32(FLAT * FLAT))
-        steps = cv2.morphologyEx(blurred, cv2.MORPH_GRADIENT, _SQUARE).astype(np.float32)
-        return cls(at, blurred, plane, mean, contrast, steps)
-
-
-_SQUARE = np.ones((3, 3), np.uint8)
 
 
 class Difference:
     """Compares pictures of one camera. `look` wants them in order of time, about five a second."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self._settings = settings
         self._past: deque[_Look] = deque()
-        self._noise: Plane = np.zeros((0, 0), np.float32)
-        self._counts: Plane | None = None
         self._quiet_until = 0.0
+        self._usual: Plane = np.zeros((0, 0), np.float32)  # grey levels by which a place changes without movement
+        self._learned = 0.0  # seconds of learning since nothing was known
+        self._moved: Plane = np.zeros((0, 0), np.uint8)  # what moved in the picture before
+        self._drops = 0.0  # passing regions a picture, running mean
+        self._counts: Plane | None = None  # 255 where movement counts; None: everywhere
 
     def apply(self, settings: Settings) -> None:
-        """Take other settings; what was learned is kept."""
-        self.settings = settings
-        self._counts = rasterised(settings.mask, self._noise.shape) if self._noise.size else None
+        """Take other settings from the next picture on; what was learned is kept."""
+        self._settings = settings
+        self._counts = rasterised(settings.mask, self._usual.shape)
 
     def reset(self) -> None:
         """Forget the pictures seen: the next one is the first. What is usual in each place is kept."""
@@ -143,77 +143,109 @@ class Difference:
 
     def look(self, luma: Luma, at: float) -> Reading:
         """What moved in `luma` (uint8, (h, w), full range) taken at `at` seconds."""
-        if self._noise.shape != luma.shape:
-            self._resize(luma.shape)
+        if self._usual.shape != luma.shape:
+            self._begin(luma.shape)
         if self._past and not 0 < at - self._past[-1].at <= RESET_GAP:
             self.reset()
-        now = _Look.at_picture(luma, at)
-        if not self._past:
+        now = ready(luma, at)
+        past = self._past
+        while len(past) > 1 and at - past[1].at >= LAGS[-1] - JITTER:
+            past.popleft()
+        past.append(now)
+        if len(past) == 1:
             self._quiet_until = at + SETTLE
-            self._past.append(now)
             return NOTHING
-        before, last = self._before(at), self._past[-1]
-        self._past.append(now)
-        if changed_share(now.luma, last.luma) > SCENE_SHARE:
+        if changed_share(now.blurred, past[-2].blurred) > SCENE_SHARE:
             self._quiet_until = at + SETTLE
+            self._learned = 0.0
             return Reading(scene_change=True)
-        change = unexplained(now, before)
-        limit = self._limit()
-        moved = cv2.compare(change, limit, cv2.CMP_GT)
-        self._learn(change, at - last.at)
+        change = unexplained(now, self._back(LAGS[0]))
+        if self._back(LAGS[1]) is not self._back(LAGS[0]):
+            change = np.minimum(change, unexplained(now, self._back(LAGS[1])))
+        moved = cv2.compare(change, self._limit(), cv2.CMP_GT)
+        self._learn(change, at - past[-2].at)
         if at < self._quiet_until:
             return NOTHING
         if self._counts is not None:
             moved = cv2.bitwise_and(moved, self._counts)
-        return self._reading(moved, cv2.absdiff(now.luma, last.luma))
+        return self._reading(moved, cv2.absdiff(now.blurred, self._back(JUST_BEFORE).blurred))
 
-    def _resize(self, shape: tuple[int, ...]) -> None:
+    def _begin(self, shape: tuple[int, ...]) -> None:
+        """Start anew with pictures of another size."""
         self.reset()
-        self._noise = np.full(shape, 1.0, np.float32)
-        self._counts = rasterised(self.settings.mask, shape)
+        self._usual = np.ones(shape, np.float32)
+        self._learned, self._drops = 0.0, 0.0
+        self._moved = np.zeros(shape, np.uint8)
+        self._counts = rasterised(self._settings.mask, shape)
 
-    def _before(self, at: float) -> _Look:
-        """The newest picture that is LAG old, or the oldest there is."""
-        while len(self._past) > 1 and at - self._past[1].at >= LAG - 0.05:
-            self._past.popleft()
-        return self._past[0]
+    def _back(self, seconds: float) -> _Look:
+        """The newest picture that is `seconds` older than the last one, or the oldest there is."""
+        now = self._past[-1].at
+        return next((look for look in reversed(self._past) if now - look.at >= seconds - JITTER), self._past[0])
 
     def _limit(self) -> Plane:
-        floor = self.settings.threshold / 4
-        usual: Plane = cv2.dilate(self._noise, _SQUARE)
-        return np.maximum(usual * np.float32(NOISE_FACTOR), np.float32(floor))
+        """Grey levels above which a change counts, for each place."""
+        restless: Plane = cv2.dilate(self._usual, _SQUARE)
+        return np.maximum(restless * np.float32(NOISE_FACTOR), np.float32(self._settings.threshold * FLOOR))
 
     def _learn(self, change: Plane, seconds: float) -> None:
-        lesson = np.minimum(change, self._noise * np.float32(NOISE_CLIP) + np.float32(0.3))
+        """Let each place know how much it just changed."""
         pictures = seconds / 0.2
-        rise, fall = 1 - (1 - NOISE_RISE) ** pictures, 1 - (1 - NOISE_FALL) ** pictures
-        step = lesson - self._noise
-        self._noise += np.where(step > 0, np.float32(rise), np.float32(fall)) * step
+        self._learned += seconds
+        young = self._learned <= YOUNG
+        rise = max(NOISE_RISE, 0.1 / (0.2 + self._learned)) if young else NOISE_RISE
+        clip = 3 * NOISE_CLIP if young else NOISE_CLIP
+        step = np.minimum(change, self._usual * np.float32(clip) + np.float32(0.3)) - self._usual
+        parts = [np.float32(1 - (1 - rate) ** pictures) for rate in (rise, NOISE_FALL)]
+        self._usual += np.where(step > 0, *parts) * step
 
-    def _reading(self, moved: Plane, recent: Plane) -> Reading:
-        height, width = moved.shape
+    def _reading(self, moved: Plane, fresh: Plane) -> Reading:
+        """Regions from the pixels that moved; `fresh`: difference to the picture just before."""
         neighbours = cv2.boxFilter(moved >> 7, cv2.CV_8U, (3, 3), normalize=False)
-        moved = cv2.bitwise_and(moved, above(neighbours, 3))
+        moved = cv2.dilate(cv2.bitwise_and(moved, above(neighbours, 3)), _SQUARE)
         if not moved.any():
+            self._drops *= 1 - DROPS_RATE
             return NOTHING
-        moved = cv2.dilate(moved, _SQUARE)
+        before, self._moved = self._moved, moved
         count, labels, stats, _ = cv2.connectedComponentsWithStats(moved, connectivity=8)
-        areas = stats[1:, cv2.CC_STAT_AREA]
-        if len(areas) >= DROPS and areas.max() < DROPS_LARGEST * areas.sum():
-            return NOTHING
-        regions = []
-        smallest = self.settings.min_area / 100 * width * height
-        for label in range(1, count):
-            x, y, w, h, area = (int(v) for v in stats[label])
-            if area < smallest:
-                continue
-            here = labels[y : y + h, x : x + w] == label
-            fresh = (recent[y : y + h, x : x + w][here] > self.settings.threshold / 8).mean()
-            if fresh < ONGOING:
-                continue
-            regions.append(Region(x / width, y / height, w / width, h / height, 100 * area / (width * height)))
+        passing = shares(labels, before, stats)[1:] < GONE
+        self._drops += DROPS_RATE * (np.count_nonzero(passing) - self._drops)
+        if self._drops > DROPS:
+            count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.bitwise_and(moved, before), connectivity=8)
+        ongoing = shares(labels, above(fresh, self._settings.threshold * FLOOR / 2), stats)
+        areas = stats[:, cv2.CC_STAT_AREA] * (100 / moved.size)
+        regions = [
+            region_of(stats[label], areas[label], moved.shape)
+            for label in range(1, count)
+            if areas[label] >= self._settings.min_area and ongoing[label] >= ONGOING
+        ]
         regions.sort(key=lambda region: -region.area)
         return Reading(regions[0].area, tuple(regions)) if regions else NOTHING
+
+
+_SQUARE = np.ones((3, 3), np.uint8)
+
+
+def ready(luma: Luma, at: float) -> _Look:
+    """`luma` as it is compared."""
+    blurred = cv2.blur(luma, (3, 3))
+    levels = blurred.astype(np.float32)
+    mean = cv2.blur(levels, (NEIGHBOURHOOD, NEIGHBOURHOOD))
+    steps = cv2.morphologyEx(blurred, cv2.MORPH_GRADIENT, _SQUARE).astype(np.float32)
+    return _Look(at, blurred, levels, mean, steps * np.float32(EDGE))
+
+
+def unexplained(now: _Look, before: _Look) -> Plane:
+    """Grey levels by which `now` differs from `before` beyond what light, and edges that shift a little, explain.
+
+    Light multiplies: its factor is that of the brightness around. (The ratio of the contrasts around, which would
+    know fog as well, is spoilt by the border of each cloud's shadow.)
+    """
+    factor = cv2.divide(now.mean + np.float32(BLACK), before.mean + np.float32(BLACK))
+    factor = np.clip(factor, np.float32(1 / MOST_GAIN), np.float32(MOST_GAIN))
+    expected = (before.levels - before.mean) * factor + now.mean
+    change: Plane = np.maximum(cv2.absdiff(now.levels, expected) - before.steps, np.float32(0))
+    return change
 
 
 def above(picture: Plane, level: float) -> Plane:
@@ -227,19 +259,22 @@ def changed_share(one: Plane, other: Plane) -> float:
 
 
 def alike(one: Luma, other: Luma) -> bool:
-    """Whether two pictures of the same size show the same, but for noise."""
+    """Whether two pictures show the same, but for noise."""
     if one.shape != other.shape:
         return False
-    change = above(cv2.absdiff(cv2.blur(one, (3, 3)), cv2.blur(other, (3, 3))), SCENE_STEP)
-    return cv2.countNonZero(change) < one.size / 2000
+    return changed_share(cv2.blur(one, (3, 3)), cv2.blur(other, (3, 3))) < 0.0005
 
 
-def unexplained(now: _Look, before: _Look) -> Plane:
-    """Grey levels by which `now` differs from `before` beyond what light, and edges that shift a little, explain."""
-    gain = np.clip(now.contrast / before.contrast, np.float32(0.5), np.float32(2))
-    expected = (before.plane - before.mean) * gain + now.mean
-    change: Plane = np.maximum(np.abs(now.plane - expected) - np.float32(EDGE) * before.steps, 0)
-    return change
+def shares(labels: Plane, where: Plane, stats: Plane) -> Plane:
+    """For each label the share (0..1) of its pixels that are set in `where`."""
+    return np.bincount(labels[where > 0], minlength=len(stats)) / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+
+
+def region_of(stats: Plane, area: float, shape: tuple[int, ...]) -> Region:
+    """A region from a component's row of statistics and its area in %."""
+    height, width = shape
+    x, y, w, h = (int(value) for value in stats[:4])
+    return Region(x / width, y / height, w / width, h / height, float(area))
 
 
 def rasterised(mask: Sequence[Polygon], shape: tuple[int, ...]) -> Plane | None:
@@ -249,6 +284,7 @@ def rasterised(mask: Sequence[Polygon], shape: tuple[int, ...]) -> Plane | None:
     height, width = shape
     counts = np.full((height, width), 255, np.uint8)
     for polygon in mask:
-        points = np.array([[x * width, y * height] for x, y in polygon])
-        cv2.fillPoly(counts, [np.round(points * 16).astype(np.int32)], 0, shift=4)
+        # Pixel 0 reaches from 0 to 1: its centre, where OpenCV draws, is at 0.5.
+        points = np.array([[x * width - 0.5, y * height - 0.5] for x, y in polygon])
+        cv2.fillPoly(counts, [np.round(points * 16).astype(np.int32)], (0,), shift=4)
     return counts

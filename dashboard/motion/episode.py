@@ -11,8 +11,12 @@ from typing import Protocol
 
 from dashboard.motion.difference import Reading, Region
 
-REACH = 0.08
-"""How far (part of the picture) a thing may get between two pictures and still be taken for the same."""
+REACH = 0.03
+"""How far (part of the picture) a region may get between two pictures and still be the same thing,"""
+STRIDE = 0.5
+"""and how far beside its own size: what is large in the picture is near, and passes quickly."""
+GROWTH = 6.0
+"""How many times larger or smaller the same thing may look in the next picture."""
 LONGEST = 600.0
 """Seconds after which an event that does not end is closed and goes on as a new one."""
 
@@ -117,21 +121,23 @@ class Episode:
         self._recent.append((at, reading))
         while len(self._recent) > wanted + 1:
             self._recent.popleft()
-        if not reading.regions:
-            return None
-        first, newest, found = at, reading, 1
-        for moment, earlier in list(self._recent)[-2::-1]:
-            if earlier.regions and near(newest, earlier):
-                first, newest, found = moment, earlier, found + 1
-        return first if found >= wanted else None
+        best: tuple[int, float] = (0, -at)
+        for region in reading.regions:
+            found, first = 1, at
+            for moment, earlier in list(self._recent)[-2::-1]:
+                if any(same(region, other) for other in earlier.regions):
+                    found, first = found + 1, moment
+            best = max(best, (found, -first))
+        return -best[1] if best[0] >= wanted else None
 
 
-def near(one: Reading, other: Reading) -> bool:
-    """Whether any region of `one`, grown by REACH, touches one of `other`."""
-    return any(_touch(a, b) for a in one.regions for b in other.regions)
-
-
-def _touch(a: Region, b: Region) -> bool:
+def same(one: Region, other: Region) -> bool:
+    """Whether two regions of pictures that follow each other may be the same thing."""
+    reach = REACH + STRIDE * max(one.w, one.h, other.w, other.h)
     return (
-        a.x - REACH <= b.x + b.w and b.x <= a.x + a.w + REACH and a.y - REACH <= b.y + b.h and b.y <= a.y + a.h + REACH
+        max(one.area, other.area) <= GROWTH * min(one.area, other.area)
+        and one.x - reach <= other.x + other.w
+        and other.x <= one.x + one.w + reach
+        and one.y - reach <= other.y + other.h
+        and other.y <= one.y + one.h + reach
     )
