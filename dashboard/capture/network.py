@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import av
 import av.error
@@ -30,6 +30,8 @@ CONTAINERS = "mpegts,flv,h264,hevc,matroska,webm,mov,mp4"
 """What may come over HTTP beside JPEGs. No playlists: they would open further addresses."""
 
 PROTOCOLS = {"rtsp": "rtp,tcp,udp", "rtsps": "rtp,tcp,udp,tls,srtp,crypto"}
+MAX_LOGIN = 127  # characters, as they stand in the URL
+_IN_LOGIN = " !\"$&'()*+,;<=>[\\]^`{|}"  # may stand there as they are, beside letters, digits and -._~
 WAIT = 0.5  # seconds after which a reader comes back to see whether it is to stop
 POLLED = 2.0  # times a second that an address with a single JPEG is asked
 TIME_BASE = Fraction(1, 1000)
@@ -61,9 +63,14 @@ class RtspSource:
             "probesize": "32",
             "analyzeduration": "0",
         }
+        address = for_rtsp(self._url)
+        began = time.monotonic()
         try:
-            self._container = av.open(self._url, timeout=(spec.timeout, spec.timeout), options=options)
+            self._container = av.open(address, timeout=(spec.timeout, spec.timeout), options=options)
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            if isinstance(error, av.error.InvalidDataError) and time.monotonic() - began >= spec.timeout:
+                # FFmpeg takes the answer that it gave up waiting for to be one that it cannot read.
+                raise SourceError(f"no answer within {spec.timeout:g} s") from None
             raise self._translate(error) from None
         try:
             self._packets = demux(self._container)
@@ -275,6 +282,22 @@ def _packets(container: av.container.InputContainer, stream: av.VideoStream, cod
             time.monotonic(),
             extradata,
         )
+
+
+def for_rtsp(url: str) -> str:
+    """The same URL for FFmpeg, whose RTSP keeps 127 characters of user name and password and cuts off the rest.
+
+    So only what would end them is percent-encoded. Raises `SourceError` rather than show a camera half a password.
+    """
+    address = urlsplit(url)
+    shown, _, place = address.netloc.rpartition("@")
+    if not shown:
+        return url
+    user, colon, password = shown.partition(":")
+    plain = quote(unquote(user), safe=_IN_LOGIN) + colon + quote(unquote(password), safe=_IN_LOGIN + ":")
+    if len(plain) > MAX_LOGIN:
+        raise SourceError("user name and password are too long for RTSP")
+    return url.replace(f"{shown}@", f"{plain}@", 1)
 
 
 def translate(error: BaseException, url: str, timeout: float) -> SourceError:
