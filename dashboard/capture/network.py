@@ -289,8 +289,7 @@ def for_rtsp(url: str) -> str:
 
     So only what would end them is percent-encoded. Raises `SourceError` rather than show a camera half a password.
     """
-    address = urlsplit(url)
-    shown, _, place = address.netloc.rpartition("@")
+    shown = urlsplit(url).netloc.rpartition("@")[0]
     if not shown:
         return url
     user, colon, password = shown.partition(":")
