@@ -36,9 +36,10 @@ def settings(pairs: Iterable[str]) -> CameraSettings:
 def _put(tree: dict[str, Any], key: str, value: Any) -> bool:
     """Put `value` at the dotted `key`; False when the key is none, or leads through a value."""
     *sections, last = key.split(".")
+    place: Any = tree
     for name in sections:
-        tree = tree.setdefault(name, {})
-        if not isinstance(tree, dict):
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
             return False
-    tree[last] = value
+    place[last] = value
     return bool(last)
