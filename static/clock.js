@@ -1,18 +1,27 @@
 // Ages and times in words. The server's clock and zone rule; the browser's own may be wrong.
 
 const zone = document.body.dataset.zone || undefined;
+const zoneNames = new Map((document.body.dataset.zones ?? "").split(" ").map((pair) => pair.split("=")));
 
-function formatter(options) {
+const formatter = make({
+  weekday: "short",
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+  timeZoneName: "longOffset",
+});
+
+function make(options) {
   try {
-    return new Intl.DateTimeFormat("en-GB", { ...options, timeZone: zone });
+    return new Intl.DateTimeFormat("en-US", { ...options, timeZone: zone });
   } catch {
-    return new Intl.DateTimeFormat("en-GB", options); // a zone this browser does not know
+    return new Intl.DateTimeFormat("en-US", options); // a zone this browser does not know
   }
 }
-
-const hours = formatter({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const days = formatter({ year: "numeric", month: "2-digit", day: "2-digit" });
-const dated = formatter({ weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
 /** "0.2 s", "14 s", "3 min", "5 h", "2 d": how old something is, from milliseconds. */
 export function age(ms) {
@@ -24,10 +33,13 @@ export function age(ms) {
   return `${Math.round(seconds / 86400)} d`;
 }
 
-/** "14:02:11" if that was today, "Tue 24 Nov, 14:02" otherwise; in the zone of the dashboard. */
+/** "14:02:11 CET" if that was today, "Mon 23 Nov 14:02:11 CET" otherwise: as the server writes it. */
 export function moment(ms, now) {
-  const at = new Date(ms);
-  return days.format(at) === days.format(new Date(now)) ? hours.format(at) : dated.format(at);
+  const [at, today] = [ms, now].map((time) => Object.fromEntries(formatter.formatToParts(time).map(({ type, value }) => [type, value])));
+  const name = zoneNames.get(at.timeZoneName) ?? at.timeZoneName.replace("GMT", "UTC");
+  const clock = `${at.hour}:${at.minute}:${at.second} ${name}`;
+  const sameDay = ["year", "month", "day"].every((part) => at[part] === today[part]);
+  return sameDay ? clock : `${at.weekday} ${at.day} ${at.month} ${clock}`;
 }
 
 /** How far the browser's clock is ahead of the server's, from the quickest of the last messages. */

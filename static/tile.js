@@ -115,7 +115,7 @@ export class Tile {
       offline: ["nosignal", `Offline${at}`, reason],
       disabled: ["off", "Disabled", reason || "Switched off in cameras.yaml"],
     }[shown];
-    this.icon.setAttribute("href", `${this.icon.getAttribute("href").split("#")[0]}#${icon}`);
+    this.icon.setAttribute("href", `#i-${icon}`);
     set(this.parts.what, what);
     set(this.parts.why, why);
     set(this.parts.state, WORDS[shown]);

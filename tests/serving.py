@@ -1,25 +1,27 @@
-"""The app behind a real server on a port of the kernel's choosing, in a thread of the test's own process."""
+"""The whole application behind its real server, on a port of the kernel's choosing, in a thread of the test's process."""
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from werkzeug.serving import make_server
-
-from dashboard.web import create_app
+from dashboard.web.asgi import Application
 from dashboard.web.parts import Parts
+from dashboard.web.serving import Serving
 
 
 @contextmanager
 def serving(parts: Parts) -> Iterator[str]:
     """The address of a running server over `parts`, without a slash at its end."""
-    server = make_server("127.0.0.1", 0, create_app(parts), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, name="server", daemon=True)
+    started: queue.Queue[str] = queue.Queue()
+    server = Serving(Application(parts), "127.0.0.1", 0, lambda host, port: started.put(f"http://{host}:{port}"))
+    thread = threading.Thread(target=server.run, name="server", daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield started.get(timeout=20)
     finally:
-        server.shutdown()
-        thread.join(10)
+        server.request_stop()
+        thread.join(15)
+    assert not thread.is_alive()

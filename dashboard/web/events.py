@@ -231,5 +231,5 @@ def download(number: int) -> Response:
 
 def _shot(event: EventView, snapshot: SnapshotView) -> Shot:
     late = (snapshot.taken_at - event.started_at).total_seconds()
-    offset = "start" if abs(late) < 0.05 else ("+" if late > 0 else "−") + times.span(abs(late))
+    offset = "0 s" if abs(late) < 0.05 else ("+" if late > 0 else "−") + times.span(abs(late))
     return Shot(snapshot, offset, not current_parts().snapshots.exists(snapshot.path))

@@ -50,6 +50,18 @@ def zone_key() -> str:
     return "UTC" if zone is UTC else ""
 
 
+def zone_names(now: datetime) -> str:
+    """What the zone is called at which offset this year, for the scripts: "GMT+01:00=CET GMT+02:00=CEST"."""
+    zone = current_parts().zone
+    found = {}
+    for month in (1, 7):
+        at = datetime(now.year, month, 1, tzinfo=UTC)
+        offset = at.astimezone(zone).strftime("%z")
+        shown = "GMT" if offset == "+0000" else f"GMT{offset[:3]}:{offset[3:5]}"
+        found[shown] = times.zone_name(at, zone)
+    return " ".join(f"{offset}={name}" for offset, name in found.items())
+
+
 def register(app: Flask) -> None:
     """Give the templates of `app` their filters and the facts of the bar."""
 
@@ -75,7 +87,8 @@ def register(app: Flask) -> None:
         if visitor is None:
             return {"person": None}
         findings = current_parts().config_findings()
-        return {"person": visitor, "findings": findings, "disk": _disk(), "zone_name": zone_key()}
+        zones = {"zone_name": zone_key(), "zone_names": zone_names(datetime.now(UTC))}
+        return {"person": visitor, "findings": findings, "disk": _disk(), **zones}
 
 
 def _disk() -> SimpleNamespace:
