@@ -13,7 +13,10 @@ from demo.light import tone
 from demo.space import Floats, Picture, View, unit, vector
 
 FINE = 3
-ROUND = 36
+Points = Sequence[Sequence[float]] | Floats
+"""Corners in the car's own metres: ahead, to the left, up."""
+
+ROUND = 40
 """Points of an outline."""
 
 # Height, rear end, front end, half width (metres from the middle of the car), squareness of the outline.
@@ -139,7 +142,6 @@ class _Easel:
     def __init__(self, pose: Pose, stage: Stage, corner: Floats, size: tuple[int, int]) -> None:
         self._pose, self._stage, self._corner = pose, stage, corner
         self._color = np.zeros((size[1], size[0], 3), np.uint8)
-        self._cover = np.zeros((size[1], size[0]), np.uint8)
         self._depth = np.full((size[1], size[0]), 1e3, np.float32)
         self._glow = np.zeros((size[1], size[0], 3), np.uint8)
 
@@ -148,9 +150,8 @@ class _Easel:
         return np.round((seen[..., :2] - self._corner) * FINE * 16).astype(np.int32), seen[..., 2]
 
     def _fill(self, flat: np.ndarray, color: Sequence[float], depth: float) -> None:
-        cv2.fillConvexPoly(self._color, flat, tuple(float(x) for x in color), cv2.LINE_8, 4)
-        cv2.fillConvexPoly(self._cover, flat, 255, cv2.LINE_8, 4)
-        cv2.fillConvexPoly(self._depth, flat, float(depth), cv2.LINE_8, 4)
+        cv2.fillConvexPoly(self._color, flat, color, cv2.LINE_8, 4)
+        cv2.fillConvexPoly(self._depth, flat, (depth,), cv2.LINE_8, 4)
 
     def solid(self, facets: _Facets) -> None:
         """A lofted part: the facets that face the camera, far ones first."""
@@ -163,8 +164,9 @@ class _Easel:
         colors = tone(light + self._shine(look, normals, facets.mirror[seen]), self._stage.exposure)
         flat, depth = self._flat(corners)
         far = depth.mean(axis=1)
-        for i in np.argsort(-far):
-            self._fill(flat[i], colors[i], far[i])
+        order = np.argsort(-far)
+        for points, color, here in zip(flat[order], colors[order].tolist(), far[order].tolist(), strict=True):
+            self._fill(points, color, here)
 
     def _shine(self, look: Floats, normals: Floats, mirror: Floats) -> Floats:
         """The sky in paint and glass: bright above, dark at the horizon, stronger at a slant; and the sun's glint."""
@@ -180,7 +182,7 @@ class _Easel:
                 out = out + glint[:, None] * vector(2.2, 1.9, 1.5)
         return out
 
-    def _panel(self, points: Sequence[Sequence[float]], color: Floats, normal: Floats | None = None) -> bool:
+    def _panel(self, points: Points, color: Floats, normal: Floats | None = None) -> bool:
         """A flat piece given in the car's own metres; drawn when it faces the camera."""
         placed = _placed(np.array(points, np.float32), self._pose)
         if normal is not None:
@@ -188,7 +190,9 @@ class _Easel:
             if (self._stage.view.eye - placed.mean(axis=0)) @ turned <= 0:
                 return False
         flat, depth = self._flat(placed)
-        self._fill(cv2.convexHull(flat.reshape(-1, 1, 2)), tone(color, self._stage.exposure), float(depth.mean()))
+        self._fill(
+            cv2.convexHull(flat.reshape(-1, 1, 2)), tone(color, self._stage.exposure).tolist(), float(depth.mean())
+        )
         return True
 
     def sides(self) -> None:
@@ -282,27 +286,23 @@ class _Easel:
             ahead,
         )
 
-    def _lamp(self, points: Sequence[Sequence[float]], color: Floats, normal: Floats, glow: Floats) -> None:
+    def _lamp(self, points: Points, color: Floats, normal: Floats, glow: Floats) -> None:
         if self._panel(points, color, normal) and glow.max() > 1:
             flat, _ = self._flat(_placed(np.array(points, np.float32), self._pose))
-            cv2.fillConvexPoly(
-                self._glow, cv2.convexHull(flat.reshape(-1, 1, 2)), tuple(float(x) for x in glow), cv2.LINE_8, 4
-            )
+            cv2.fillConvexPoly(self._glow, cv2.convexHull(flat.reshape(-1, 1, 2)), glow.tolist(), cv2.LINE_8, 4)
 
     def finish(self, picture: Picture, hidden: Floats, depth: Floats | None) -> None:
         """Reduce what was drawn and lay it over `picture`."""
         size = (picture.shape[1], picture.shape[0])
-        far = cv2.resize(self._depth, size, interpolation=cv2.INTER_NEAREST)
-        free = (far < hidden + 0.05).astype(np.float32)
+        far: Floats = cv2.resize(self._depth, size, interpolation=cv2.INTER_NEAREST)
         if depth is not None:
             np.minimum(depth, far, out=depth)
-        cover = cv2.resize(self._cover, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        color = cv2.resize(self._color, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        free = cv2.erode(free, np.ones((3, 3), np.uint8)) if not free.all() else free
-        # Where the set hides the car, nothing of it is laid; elsewhere the edge is soft.
-        hide = np.where(cover > 0, np.maximum(free, far > 900), 1)
+        cover: Floats = cv2.resize((self._depth < 900).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        color: Floats = cv2.resize(self._color, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        # The soft edge of the car has the depth of its nearest neighbour.
+        hide = (cv2.erode(far, np.ones((3, 3), np.uint8)) < hidden + 0.25).astype(np.float32)
         cover, color = cv2.GaussianBlur(cover, (3, 3), 0.6), cv2.GaussianBlur(color, (3, 3), 0.6)
-        out = picture * (1 - cover * hide)[..., None] + color * hide[..., None]
+        out: Floats = picture * (1 - cover * hide)[..., None] + color * hide[..., None]
         if self._glow.any():
             glow = cv2.resize(self._glow, size, interpolation=cv2.INTER_AREA).astype(np.float32)
             out += cv2.GaussianBlur(glow, (0, 0), 4) * 1.1 + cv2.GaussianBlur(glow, (0, 0), 1.2) * 0.5

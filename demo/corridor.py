@@ -15,13 +15,14 @@ from demo.space import Floats, Light, Paint, Picture, Surface, View, box, trace,
 from demo.texture import grain, plain, rgb, sample, step, tiles
 
 LEFT, RIGHT, TOP = -1.3, 1.3, 2.7
-END = 13.6
+EXPOSURE = 1.2
+END = 12.0
 """Where the corridor meets the passage across its end."""
-WALL = 15.8
+WALL = 14.0
 """The far wall of that passage."""
 DOORWAY = (4.3, 5.4, 2.1)
 """From, to, height: the open room on the right."""
-TUBES = (0.6, 3.1, 5.6, 8.1, 10.6, 13.1)
+TUBES = (0.6, 3.0, 5.4, 7.8, 10.2, 12.9)
 FLICKERS = 3
 """Which of the tubes is old."""
 
@@ -30,10 +31,10 @@ class Corridor:
     """See `film.Scene`."""
 
     title = "Corridor"
-    schedule = ((5.0, 14.6), (27.5, 32.0), (44.0, 52.0))
+    schedule: tuple[tuple[float, float], ...] = ((5.0, 14.6), (27.5, 32.0), (44.0, 52.0))
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self._view = View(vector(0.45, -1.6, 2.42), vector(-0.12, 6.5, 1.0), 68, size)
+        self._view = View(vector(-0.5, -1.5, 2.40), vector(0.22, 6.5, 1.02), 70, size)
         self._lights = _lights()
         surfaces = _surfaces()
         still = trace(self._view, surfaces, self._lights)
@@ -50,7 +51,9 @@ class Corridor:
     def frame(self, at: float) -> Picture:
         glow = _flicker(at)
         picture: Picture = cv2.addWeighted(self._on, glow, self._dim, 1 - glow, 0) if glow < 1 else self._on.copy()
-        stage = Stage(self._view, self._depth, [(light, 1.0) for group in self._lights.values() for light in group])
+        stage = Stage(
+            self._view, self._depth, [(light, 1.0) for group in self._lights.values() for light in group], EXPOSURE
+        )
         for body in _cast(at):
             self._reflect(picture, body, stage)
             mask = np.zeros(picture.shape[:2], np.float32)
@@ -62,12 +65,12 @@ class Corridor:
 
     def _furnished(self, linear: Floats, old: float) -> Picture:
         """The lit set as a picture, with the round things that stand in it."""
-        picture = develop(cv2.GaussianBlur(linear, (3, 3), 0.55))
+        picture = develop([(linear, 1.0)], EXPOSURE)
         lights = [(light, old if name == "old" else 1.0) for name, group in self._lights.items() for light in group]
         for thing in _things():
-            figures.paint(picture, thing, Stage(self._view, self._depth, lights))
+            figures.paint(picture, thing, Stage(self._view, self._depth, lights, EXPOSURE))
         bloom = cv2.GaussianBlur(np.maximum(picture, 200) - 200, (0, 0), self._view.size[0] / 75)
-        return cv2.add(picture, cv2.multiply(bloom, 0.8))
+        return cv2.addWeighted(picture, 1, bloom, 0.8, 0)
 
     def _floor_mask(self) -> np.ndarray:
         width, height = self._view.size
@@ -96,12 +99,19 @@ class Corridor:
         }
 
     def _reflect(self, picture: Picture, body: Body, stage: Stage) -> None:
+        """Show `body` in the polished floor: faint, and smeared downwards."""
         flip = vector(1, 1, -1)
         depth = np.where(self._floor, np.float32(1e3), np.float32(0))
-        shown = body.moved(lambda points: points * flip)
-        figures.paint(
-            picture, shown, Stage(stage.view, depth, [(_Below(light), power) for light, power in stage.lights]), 0.22
-        )
+        lights: list[tuple[Light, float]] = [(_Below(light), power) for light, power in stage.lights]
+        shown = picture.copy()
+        figures.paint(shown, body.moved(lambda points: points * flip), Stage(stage.view, depth, lights, EXPOSURE), 0.38)
+        rows = np.flatnonzero((shown != picture).any(axis=(1, 2)))
+        if len(rows):
+            window = slice(max(rows[0] - 12, 0), rows[-1] + 12)
+            change: Floats = shown[window].astype(np.int16) - picture[window]
+            scale = self._view.size[0] / 960
+            change = cv2.GaussianBlur(change, (0, 0), 1.2 * scale, sigmaY=4 * scale)
+            picture[window] = np.clip(picture[window] + change, 0, 255).astype(np.uint8)
 
 
 class _Below:
@@ -131,11 +141,11 @@ def _lights() -> dict[str, list[Light]]:
     ]
     steady: list[Light] = [lamp for number, pair in enumerate(tubes) if number != FLICKERS for lamp in pair]
     steady += [
-        Sky(vector(0.085, 0.092, 0.10), 0.7),
+        Sky(vector(0.10, 0.106, 0.108), 1.9),
         Lamp(vector(0.3, WALL - 0.3, 1.7), day * 2.2, vector(0, -1, -0.15), -0.2, 0.8),
         Lamp(vector(-4, END + 1, 2.4), cool * 1.2, None, 0, 0.5),
         Lamp(vector(4, END + 1, 2.4), cool * 1.2, None, 0, 0.5),
-        Lamp(vector(3.0, 4.6, 2.2), vector(3.4, 2.5, 1.5), vector(-1, 0.05, -0.55), 0.35, 0.5),
+        Lamp(vector(2.6, 4.75, 2.3), vector(5.2, 3.9, 2.4), vector(-1, 0.02, -0.85), 0.0, 0.4),
     ]
     return {"steady": steady, "old": tubes[FLICKERS]}
 
@@ -187,17 +197,22 @@ def _surfaces() -> list[Surface]:
                 case,
             )
         )
-    surfaces += box((-0.36, 11.4, 2.22), (0.36, 11.46, 2.46), plain(rgb("1c5a38")))
+    surfaces += box((-0.36, 10.9, 2.22), (0.36, 10.96, 2.46), plain(rgb("1c5a38")))
     surfaces.append(
         Surface(
-            vector(-0.34, 11.39, 2.24),
+            vector(-0.34, 10.89, 2.24),
             vector(0.68, 0, 0),
             vector(0, 0, 0.2),
             plain(rgb("0a3a20")),
             {"steady": _exit_sign},
         )
     )
-    surfaces += box((LEFT, 2.7, 0), (LEFT + 0.42, 4.0, 0.44), plain(rgb("6d5640"), 18, 0.2, 0.7))
+    bench, steel = plain(rgb("9a7650"), 18, 0.16, 0.7), plain(rgb("50565a"), 19, 0.05)
+    surfaces += box((LEFT + 0.03, 2.7, 0.40), (LEFT + 0.45, 4.2, 0.45), bench)
+    for y in (2.85, 4.0):
+        surfaces += box((LEFT + 0.06, y, 0), (LEFT + 0.42, y + 0.05, 0.40), steel)
+    surfaces += box((3.0, 6.7, 0), (4.6, 7.4, 1.15), plain(rgb("6f573e"), 20, 0.12))
+    surfaces += box((2.1, 7.36, 1.3), (2.75, 7.4, 1.95), plain(rgb("4d6f8a"), 26, 0.4, 0.5))
     return surfaces
 
 
@@ -219,18 +234,21 @@ def _floor(u: Floats, v: Floats, px: Floats) -> Floats:
     border = step(np.abs(x), 1.08, np.maximum(px, 0.01))[:, None] * (np.abs(x) < RIGHT + 0.01)[:, None]
     out = out * (1 - border) + rgb("59666b") * border * grain(24, x, y, 0.8, 0.05)
     edge = np.exp(-np.abs(np.abs(x) - RIGHT) / 0.10) * (y < END)
-    return out * (1 - 0.45 * edge)[:, None]
+    done: Floats = out * (1 - 0.45 * edge)[:, None]
+    return done
 
 
 def _ceiling(u: Floats, v: Floats, px: Floats) -> Floats:
     x, y = u - 9, v - 3
     joint, tile = tiles(x + 0.3, y, px, 0.6, 0.6, 0.018, 0)
     out = rgb("d2d3ce") * (0.97 + 0.05 * tile)[:, None] * grain(25, x, y, 0.7, 0.05) * (1 - 0.28 * joint)[:, None]
-    return out * (1 - 0.3 * np.exp(-np.abs(np.abs(x) - RIGHT) / 0.15))[:, None]
+    done: Floats = out * (1 - 0.3 * np.exp(-np.abs(np.abs(x) - RIGHT) / 0.15))[:, None]
+    return done
 
 
 def _mix(out: Floats, mask: Floats, color: Floats) -> Floats:
-    return out * (1 - mask) + color * mask
+    done: Floats = out * (1 - mask) + color * mask
+    return done
 
 
 def _within(x: Floats, v: Floats, px: Floats, left: float, right: float, bottom: float, top: float) -> Floats:
@@ -238,8 +256,8 @@ def _within(x: Floats, v: Floats, px: Floats, left: float, right: float, bottom:
     return out[:, None]
 
 
-_LEFT_DOORS = ((0.6, "8a6a48"), (6.0, "8a6a48"), (9.6, "8a6a48"))
-_RIGHT_DOORS = ((1.3, "8a6a48"), (8.0, "8a6a48"), (11.2, "8a6a48"))
+_LEFT_DOORS = ((0.6, "8a6a48"), (6.0, "8a6a48"), (9.2, "8a6a48"))
+_RIGHT_DOORS = ((1.3, "8a6a48"), (8.6, "8a6a48"))
 
 
 def _plain_wall(u: Floats, v: Floats, px: Floats) -> Floats:
@@ -259,7 +277,12 @@ def _side(y: Floats, v: Floats, px: Floats, doors: Sequence[tuple[float, str]]) 
         out = _leaf(out, y, v, soft, start, wood)
     if doors is _RIGHT_DOORS:
         frame = _within(y, v, soft, DOORWAY[0] - 0.09, DOORWAY[1] + 0.09, 0, DOORWAY[2] + 0.09)
-        return _mix(out, frame, rgb("7f6a52") * grain(34, y, v * 4, 1, 0.08))
+        out = _mix(out, frame, rgb("7f6a52") * grain(34, y, v * 4, 1, 0.08))
+        out = _mix(out, _within(y, v, soft, 2.85, 3.55, 1.3, 1.85), rgb("3d4a52"))
+        out = _mix(out, _within(y, v, soft, 2.88, 3.52, 1.33, 1.82), rgb("e6e4da"))
+        plan = tiles(y, v, soft, 0.16, 0.12, 0.012, 0.3)[0][:, None]
+        out = _mix(out, _within(y, v, soft, 2.94, 3.46, 1.38, 1.70) * plan, rgb("50626e"))
+        return _mix(out, _within(y, v, soft, 2.94, 3.2, 1.73, 1.78), rgb("b03a30"))
     board = _within(y, v, soft, 3.0, 4.3, 1.35, 2.05)
     out = _mix(out, _within(y, v, soft, 2.96, 4.34, 1.31, 2.09), rgb("77797a"))
     out = _mix(out, board, rgb("a98a60") * grain(35, y, v, 0.6, 0.15))
@@ -308,7 +331,8 @@ def _exit_sign(u: Floats, v: Floats, px: Floats) -> Floats:
     white = _within(u, v, soft, 0.06, 0.22, 0.03, 0.17) + _within(u, v, soft, 0.32, 0.52, 0.085, 0.115)
     head = np.clip(1 - np.abs(u - 0.52) / 0.08, 0, 1) * (np.abs(v - 0.1) < 0.06 * np.clip((0.6 - u) / 0.08, 0, 1))
     white = np.clip(white + head[:, None], 0, 1)
-    return (vector(0.06, 0.62, 0.22) * (1 - white) + vector(0.9, 1.1, 0.95) * white).astype(np.float32)
+    done: Floats = (vector(0.06, 0.62, 0.22) * (1 - white) + vector(0.9, 1.1, 0.95) * white).astype(np.float32)
+    return done
 
 
 def _things() -> list[Body]:
@@ -338,10 +362,10 @@ def _plant(foot: Floats) -> Body:
 
 
 VISITOR = Outfit(rgb("3f5f8a"), rgb("2c2c33"), rgb("1f1712"), bag=rgb("5a3a26"))
-NURSE = Outfit(rgb("c8ccc8"), rgb("5a6a78"), rgb("6a4a2a"), tall=1.68, long_coat=True)
-_IN = Path([(-5.5, 14.6), (-1.2, 14.6), (0.15, 14.0), (0.15, 8.5), (-0.1, 6.2), (0.5, 4.85), (2.0, 4.85), (4.2, 5.4)])
-_OUT = Path([(4.2, 5.4), (2.0, 4.85), (0.4, 4.9), (-0.1, 6.6), (0.1, 13.0), (0.6, 14.5), (5.5, 14.6)])
-_ACROSS = Path([(5.2, 14.9), (-5.2, 14.9)])
+CARETAKER = Outfit(rgb("4a3038"), rgb("30343c"), rgb("8a7a68"), tall=1.82, long_coat=True, bag=rgb("39424a"))
+_IN = Path([(-5.5, 13.0), (-1.2, 13.0), (0.15, 12.4), (0.15, 8.5), (-0.1, 6.2), (0.5, 4.85), (2.0, 4.85), (4.2, 5.4)])
+_OUT = Path([(4.2, 5.4), (2.0, 4.85), (0.4, 4.9), (-0.1, 6.6), (0.1, 11.6), (0.6, 12.9), (5.5, 13.0)])
+_ACROSS = Path([(5.2, 12.6), (-5.2, 12.6)])
 
 
 def _cast(at: float) -> list[Body]:
@@ -349,7 +373,7 @@ def _cast(at: float) -> list[Body]:
     bodies = []
     for path, start, end, outfit in (
         (_IN, 3.4, 16.6, VISITOR),
-        (_ACROSS, 25.9, 33.6, NURSE),
+        (_ACROSS, 25.9, 33.6, CARETAKER),
         (_OUT, 42.2, 54.6, VISITOR),
     ):
         if start < at < end:

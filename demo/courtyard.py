@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from demo import figures, foliage
-from demo.figures import Outfit, Path, Stage, eased
+from demo.figures import Body, Builder, Outfit, Path, Stage, eased
 from demo.light import Lamp, Sky, Sun, develop
 from demo.space import Floats, Light, Paint, Picture, Surface, View, box, trace, vector
 from demo.texture import grain, plain, rgb, sample, step, tiles
@@ -16,27 +16,33 @@ from demo.texture import grain, plain, rgb, sample, step, tiles
 BACK = 11.0
 DOOR = (-2.35, -1.25, 2.15)
 """Left, right and top of the door in the back wall."""
+EXPOSURE = 0.72
 TREE = vector(3.5, 7.2, 3.75)
+TRUNK = ((3.38, 7.07, 0), (3.62, 7.31, 3.0))
 
 
 class Courtyard:
     """See `film.Scene`."""
 
     title = "Courtyard"
-    schedule = ((4.0, 13.6), (27.0, 32.5), (42.5, 52.2))
+    schedule: tuple[tuple[float, float], ...] = ((4.0, 13.6), (27.0, 32.5), (42.5, 52.2))
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._view = View(vector(0.3, -2.6, 4.3), vector(-0.1, 7.2, 0.75), 66, size)
-        tree = foliage.crown(TREE, vector(2.0, 1.7, 1.5), 5200, rgb("6f9a3c"), 0.075, seed=3, clumps=22)
+        tree = foliage.crown(TREE, vector(2.05, 1.75, 1.55), 8200, rgb("6d8a44"), 0.052, seed=3, clumps=30)
         surfaces = _walls() + [side for low, high, stuff in _blocks()[:-1] for side in box(low, high, stuff)]
         sun = Sun(
-            vector(0.72, -0.42, 0.62), vector(3.3, 2.6, 1.75), [block[:2] for block in _blocks()], tree.places, 0.085
+            vector(0.72, -0.42, 0.62),
+            vector(3.3, 2.6, 1.75),
+            [block[:2] for block in _blocks()] + [TRUNK],
+            tree.places,
+            0.085,
         )
         self._lights: dict[str, list[Light]] = {
             "sky": [Sky(vector(0.62, 0.74, 0.95), 0.4)],
             "sun": [sun],
             "lamp": [
-                Lamp(vector(-0.75, BACK - 0.4, 2.72), vector(5.2, 3.0, 1.25), vector(0.05, -0.35, -1), -0.1, 0.25),
+                Lamp(vector(-0.75, BACK - 0.4, 2.72), vector(8.5, 5.0, 2.2), vector(0.0, -0.55, -1), -0.1, 0.25),
                 Lamp(vector(1.75, BACK - 0.5, 1.6), vector(0.9, 0.55, 0.25), vector(0, -1, -0.3), 0.0, 0.6),
             ],
         }
@@ -61,7 +67,7 @@ class Courtyard:
         if opened > 0:
             depth = depth.copy()
             self._door.draw(picture, depth, opened, _day(at))
-        stage = Stage(self._view, depth, self._lit(at))
+        stage = Stage(self._view, depth, self._lit(at), EXPOSURE)
         for body in _cast(at):
             self._shade(picture, body, at)
             figures.paint(picture, body, stage)
@@ -79,16 +85,16 @@ class Courtyard:
         return cv2.addWeighted(self._keys[first], 1 - share, self._keys[first + 1], share, 0)
 
     def _develop(self, at: float) -> Picture:
-        total = np.zeros_like(self._still.depth, shape=(*self._still.depth.shape, 3))
-        for name, strength in _strengths(at).items():
-            total += self._still.layers[name] * strength
-        return develop(cv2.GaussianBlur(total, (3, 3), 0.55))
+        picture = develop([(self._still.layers[name], strength) for name, strength in _strengths(at).items()], EXPOSURE)
+        stage = Stage(self._view, self._still.depth, self._lit(at), EXPOSURE)
+        figures.paint(picture, _trunk(), stage)
+        return picture
 
     def _lit(self, at: float) -> list[tuple[Light, float]]:
         strengths = _strengths(at)
         return [(_Tinted(light, strengths[name]), 1.0) for name, group in self._lights.items() for light in group]
 
-    def _shade(self, picture: Picture, body: figures.Body, at: float) -> None:
+    def _shade(self, picture: Picture, body: Body, at: float) -> None:
         mask = np.zeros(picture.shape[:2], np.float32)
         figures.under(mask, body, self._view, 0.3, 0.45)
         middle = body.a.mean(axis=0, keepdims=True) * vector(1, 1, 0.3)
@@ -112,17 +118,17 @@ class _Tinted:
 
 def _day(at: float) -> float:
     """1 by day, 0 by night: dusk falls from 11 s on, and morning is back before the film begins again."""
-    down, up = np.clip((at - 11) / 17, 0, 1), np.clip((at - 41) / 17, 0, 1)
+    down, up = np.clip((at - 11) / 17, 0, 1), np.clip((at - 44.5) / 15, 0, 1)
     return float(1 - down * down * (3 - 2 * down) + up * up * (3 - 2 * up))
 
 
 def _strengths(at: float) -> dict[str, Floats]:
     """How strong each layer of light is at the moment."""
     day = _day(at)
-    lamp = float(np.clip((at - 17) / 8, 0, 1) * np.clip((57 - at) / 9, 0, 1))
+    lamp = float(np.clip((at - 17) / 8, 0, 1) * np.clip((59 - at) / 8, 0, 1))
     return {
         "sky": vector(0.07, 0.10, 0.19) * (1 - day) + vector(0.9, 0.92, 0.95) * day,
-        "sun": vector(1, 0.9 * day + 0.1, 0.75 * day + 0.25) * day**1.6,
+        "sun": vector(1, 0.93 + 0.07 * day, 0.80 + 0.20 * day) * day**1.6,
         "lamp": vector(1, 1, 1) * lamp,
     }
 
@@ -154,7 +160,6 @@ def _blocks() -> list[tuple[Sequence[float], Sequence[float], Paint]]:
         ((DOOR[0] - 0.25, BACK - 0.55, 0), (DOOR[1] + 0.25, BACK, 0.14), stone),
         ((-3.35, BACK - 0.75, 0), (-2.8, BACK - 0.2, 0.55), pot),
         ((-0.75, BACK - 0.75, 0), (-0.2, BACK - 0.2, 0.55), pot),
-        ((3.35, 7.05, 0), (3.62, 7.32, 3.4), plain(rgb("5d4b3a"), 44, 0.3, 0.4)),
         ((4.35, 5.0, 0), (5.6, BACK, 0.38), plain(rgb("8b857b"), 45, 0.15, 1)),
         ((-5.0, 6.1, 0.40), (-4.5, 8.2, 0.46), wood),
         ((-5.05, 6.1, 0.62), (-4.98, 8.2, 0.9), wood),
@@ -166,6 +171,17 @@ def _blocks() -> list[tuple[Sequence[float], Sequence[float], Paint]]:
         ((-0.77, BACK - 0.42, 2.88), (-0.73, BACK, 2.92), iron),
         ((-9, BACK, 0), (9, BACK + 0.5, 7), _facade),
     ]
+
+
+def _trunk() -> Body:
+    """Trunk and branches of the tree."""
+    build, bark = Builder(), rgb("5c4a3b")
+    foot, fork = vector(3.5, 7.2, 0.3), vector(3.46, 7.2, 2.5)
+    build.limb(foot - vector(0, 0, 0.3), foot, 0.21, 0.155, bark)
+    build.limb(foot, fork, 0.155, 0.115, bark)
+    for x, y, z, thick in ((2.5, 7.0, 3.7, 0.06), (4.4, 7.3, 3.9, 0.06), (3.3, 7.5, 4.4, 0.07), (3.9, 6.7, 3.6, 0.045)):
+        build.limb(fork, vector(x, y, z), 0.085, thick * 0.5, bark * 0.9)
+    return build.body()
 
 
 def _shrubs() -> list[foliage.Leaves]:
@@ -222,7 +238,8 @@ def _window(
     out: Floats, x: Floats, v: Floats, px: Floats, left: float, right: float, bottom: float, top: float
 ) -> Floats:
     def put(out: Floats, mask: Floats, color: Floats) -> Floats:
-        return out * (1 - mask) + color * mask
+        done: Floats = out * (1 - mask) + color * mask
+        return done
 
     out = put(
         out,
@@ -255,7 +272,8 @@ def _door_paint(out: Floats, x: Floats, v: Floats, px: Floats) -> Floats:
     left, right, top = DOOR
 
     def put(out: Floats, mask: Floats, color: Floats) -> Floats:
-        return out * (1 - mask) + color * mask
+        done: Floats = out * (1 - mask) + color * mask
+        return done
 
     out = put(
         out, _within(x, v, px, left - 0.18, right + 0.18, 0, top + 0.18), rgb("b5aa97") * grain(71, x, v, 1, 0.09)
@@ -282,7 +300,8 @@ def _brick(u: Floats, v: Floats, px: Floats) -> Floats:
     joint, stone = tiles(u, v, px, 0.24, 0.08, 0.012)
     base = rgb("94614a") * (0.75 + 0.45 * stone)[:, None] * grain(91, u, v, 1, 0.14)
     joint = joint[:, None]
-    return (base * (1 - joint) + rgb("a59a8a") * 0.8 * joint) * (1 - 0.4 * np.exp(-v / 0.3))[:, None]
+    done: Floats = (base * (1 - joint) + rgb("a59a8a") * 0.8 * joint) * (1 - 0.4 * np.exp(-v / 0.3))[:, None]
+    return done
 
 
 class _Sway:
@@ -333,8 +352,8 @@ class _Door:
         ends = [
             (left, BACK, top),
             (left + across, BACK + inward, top),
-            (left + across, BACK + inward, 0),
-            (left, BACK, 0),
+            (left + across, BACK + inward, 0.14),
+            (left, BACK, 0.14),
         ]
         return self._view.project(ends)[:, :2]
 
@@ -362,7 +381,7 @@ class _Door:
 
 OUTFIT = Outfit(rgb("8a3b34"), rgb("39404f"), rgb("3a2a20"), bag=rgb("caa15a"))
 _OUT = Path([(-1.8, 12.6), (-1.8, 11.0), (-1.75, 9.6), (-0.4, 7.2), (1.8, 5.0), (4.2, 3.4), (6.6, 2.2)])
-_CAT = Path([(-6.6, 3.4), (-3.0, 2.6), (0.5, 2.3), (3.0, 2.9), (6.5, 2.9)])
+_CAT = Path([(-6.2, 4.4), (-3.0, 4.0), (0.5, 4.3), (3.0, 3.6), (6.0, 3.0)])
 
 
 def _opening(at: float) -> float:
@@ -372,7 +391,7 @@ def _opening(at: float) -> float:
     return max(leaving, coming)
 
 
-def _cast(at: float) -> list[figures.Body]:
+def _cast(at: float) -> list[Body]:
     """Who is in the yard."""
     out = []
     if 4.4 < at < 14.2:

@@ -141,7 +141,7 @@ def person(place: Floats, heading: Floats, walked: float, gait: float, outfit: O
 
 def _leg(p: float, gait: float) -> tuple[tuple[float, float], ...]:
     """Knee, ankle and toe (ahead, up) from the hip at phase `p`: the thigh swings forward where cos p > 0."""
-    wrapped = (p + 0.45 + np.pi) % (2 * np.pi) - np.pi
+    wrapped = (p + 0.3 + np.pi) % (2 * np.pi) - np.pi
     thigh = gait * (0.42 * np.sin(p) + 0.06)
     flex = gait * (0.09 + 0.98 * np.exp(-((wrapped / 0.78) ** 2))) + (1 - gait) * 0.03
     shin = thigh - flex
@@ -169,7 +169,7 @@ def _trunk(
     lean = 0.035 * gait
     chest = hip + 0.40
     coat = outfit.coat
-    build.limb(at(sway, 0, hip + 0.02), at(sway * 0.5, lean * 0.6, hip + 0.20), 0.155, 0.150, coat)
+    build.limb(at(sway, 0, hip + 0.02), at(sway * 0.5, lean * 0.6, hip + 0.20), 0.142, 0.146, coat)
     build.limb(at(sway * 0.5, lean * 0.6, hip + 0.20), at(0, lean, chest - 0.02), 0.150, 0.165, coat)
     build.limb(
         at(-0.13, lean + twist * 0.9, chest + 0.06), at(0.13, lean - twist * 0.9, chest + 0.06), 0.092, 0.092, coat

@@ -33,11 +33,14 @@ Progress = Callable[[float], None]
 
 
 class Scene(Protocol):
-    """A set with actors. Made for one picture size."""
+    """A set with actors, made for pictures of one size (w, h)."""
 
     title: str
     schedule: tuple[tuple[float, float], ...]
     """When something moves: (start, end) in seconds."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        """Build the set; takes a second or two."""
 
     def frame(self, at: float) -> Picture:
         """RGB (h, w, 3) at `at` seconds, 0..LOOP. The caller may write into it."""
@@ -46,15 +49,10 @@ class Scene(Protocol):
         """How much the sensor amplifies: 1 by day, more in the dark."""
 
 
-def load(name: str) -> type[Courtyard] | type[Corridor] | type[Parking]:
-    """The scene called `name`, to be made for a picture size (w, h). Raises KeyError for an unknown one."""
-    if name == "courtyard":
-        return Courtyard
-    if name == "corridor":
-        return Corridor
-    if name == "parking":
-        return Parking
-    raise KeyError(name)
+def load(name: str) -> type[Scene]:
+    """The scene called `name`. Raises KeyError for an unknown one."""
+    scenes: dict[str, type[Scene]] = {"courtyard": Courtyard, "corridor": Corridor, "parking": Parking}
+    return scenes[name]
 
 
 class Camera:
@@ -169,7 +167,7 @@ def _encode(scene: Scene, path: Path, progress: Progress, count: int, size: tupl
         # What OpenCV's conversion makes: BT.601 matrix, limited range.
         context.colorspace, context.color_primaries, context.color_trc, context.color_range = 6, 6, 6, 1
         context.options = {
-            "preset": "superfast", "crf": "25", "maxrate": "750k", "bufsize": "1500k",
+            "preset": "superfast", "crf": "27", "maxrate": "750k", "bufsize": "1500k",
             "x264-params": f"keyint={KEY_EVERY}:min-keyint={KEY_EVERY}:scenecut=0:bframes=0",
         }  # fmt: skip
         for number in range(count):

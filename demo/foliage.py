@@ -38,7 +38,7 @@ def crown(middle: Floats, radii: Floats, count: int, color: Floats, size: float,
     tint = 1 + random.standard_normal((count, 1)) * 0.14
     warm = 1 + random.standard_normal((count, 1)) * np.array([0.10, 0.0, -0.05])
     colors = color * deep * below * tint * warm
-    return Leaves(*(np.asarray(x, np.float32) for x in (places, normals, np.maximum(colors, 0.002))), size)
+    return Leaves(places.astype(np.float32), normals, np.maximum(colors, 0.002).astype(np.float32), size)
 
 
 def plant(still: Still, view: View, leaves: Leaves, lights: Mapping[str, Sequence[Light]]) -> Floats:

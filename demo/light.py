@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from demo.space import Floats, Picture, unit, vector
 
@@ -67,14 +69,15 @@ class Sun:
             seen *= 1 - self._under_leaves(points)
         return seen
 
-    def _behind(self, x: Floats, y: Floats, z: Floats, low: Floats, high: Floats) -> np.ndarray:
+    def _behind(self, x: Floats, y: Floats, z: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
         """Which points have the box between them and the sun. The sun is above, so what is above the box is free."""
         enter, leave = np.float32(0.01), (high[2] - z) / self.toward[2]
         enter = np.maximum((low[2] - z) / self.toward[2], enter)
         for i, place in ((0, x), (1, y)):
             a, b = (low[i] - place) / self.toward[i], (high[i] - place) / self.toward[i]
             enter, leave = np.maximum(enter, np.minimum(a, b)), np.minimum(leave, np.maximum(a, b))
-        return enter < leave
+        out: NDArray[np.bool_] = enter < leave
+        return out
 
     def _leaf_map(self, leaves: Floats, leaf: float) -> tuple[Floats, float, float, float]:
         """The crown as the sun sees it: 25 pixels per metre, softened as a half shadow is."""
@@ -126,14 +129,36 @@ class Lamp:
         return out
 
 
+GREYING = 0.16
+"""How far a small sensor mixes its colours."""
+
+_MIX = np.eye(3, dtype=np.float32) * np.float32(1 - GREYING) + np.float32(GREYING / 3)
+_BRIGHTEST = 8.0
+"""Linear light above this is white."""
+
+
 def tone(linear: Floats, exposure: float = 1.0) -> Floats:
-    """Linear light -> 0..255 as a camera develops it: soft shoulder, soft toe, gamma 2."""
-    x = np.maximum(linear * exposure, 0)
+    """Linear light (..., 3) -> 0..255 as a camera develops it: soft shoulder, soft toe, gamma 2."""
+    return _curve(np.maximum((linear @ _MIX) * exposure, 0))
+
+
+def _curve(x: Floats) -> Floats:
     out: Floats = np.sqrt(np.clip(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), 0, 1)) * 255
     return out
 
 
-def develop(linear: Floats, exposure: float = 1.0) -> Picture:
-    """`tone` as bytes."""
-    out: Picture = (tone(linear, exposure) + 0.5).astype(np.uint8)
+@cache
+def _table() -> Picture:
+    """`_curve` as bytes, by the square root of the light in 4096 steps."""
+    return (_curve((np.linspace(0, 1, 4096, dtype=np.float32) ** 2) * _BRIGHTEST) + 0.5).astype(np.uint8)
+
+
+def develop(layers: Sequence[tuple[Floats, Floats | float]], exposure: float = 1.0) -> Picture:
+    """`tone` of a sum of layers (h, w, 3), each with its strength, as bytes."""
+    total = np.zeros_like(layers[0][0])
+    for layer, strength in layers:
+        total += cv2.transform(layer, _MIX * (exposure * np.asarray(strength, np.float32)))
+    root = cv2.sqrt(np.maximum(cv2.GaussianBlur(total, (3, 3), 0.55), 0))
+    place = np.minimum(root * np.float32(4095 / np.sqrt(_BRIGHTEST)), 4095).astype(np.uint16)
+    out: Picture = _table().take(place)
     return out

@@ -26,7 +26,7 @@ class Parking:
     """See `film.Scene`."""
 
     title = "Parking"
-    schedule = ((4.6, 21.6), (34.0, 52.4))
+    schedule: tuple[tuple[float, float], ...] = ((4.6, 21.6), (34.0, 52.4))
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._view = View(vector(-2.6, -9.6, 8.6), vector(0.9, 5.6, 0.2), 58, size)
@@ -36,30 +36,29 @@ class Parking:
         self._sun = Sun(
             vector(-0.62, -0.30, 0.62), vector(3.0, 2.45, 1.75), [block[:2] for block in blocks], shade, 0.12
         )
-        self._lights: dict[str, list[Light]] = {"day": [Sky(vector(0.60, 0.72, 0.95), 0.45), self._sun]}
+        self._lights: dict[str, list[Light]] = {"day": [Sky(vector(0.66, 0.74, 0.90), 0.45), self._sun]}
+        # Only trees shade what moves: kerbs are low, the house is behind.
+        self._sun_above = Sun(self._sun.toward, self._sun.color, (), shade, 0.12)
         surfaces = [_GROUND, *(side for low, high, paint in blocks for side in box(low, high, paint))]
         still = trace(self._view, surfaces, self._lights)
         for leaves in [*_hedge(), *trees]:
             foliage.plant(still, self._view, leaves, self._lights)
         self._depth = still.depth
-        self._empty = develop(cv2.GaussianBlur(still.layers["day"], (3, 3), 0.55), EXPOSURE)
+        self._empty = develop([(still.layers["day"], 1.0)], EXPOSURE)
         for pose in sorted(_parked(), key=lambda pose: -float(pose.place[1])):
             self._put(self._empty, pose, self._depth)
+        self._last: tuple[Pose, Picture, Floats] | None = None
 
     def gain(self, at: float) -> float:
         return 0.85
 
     def frame(self, at: float) -> Picture:
-        picture = self._empty.copy()
         pose = _visitor(at)
-        depth = self._depth
-        if pose is not None:
-            depth = depth.copy()
-            self._put(picture, pose, depth)
+        picture, depth = self._with(pose) if pose is not None else (self._empty.copy(), self._depth)
         driver = _driver(at)
         if driver is not None:
             mask = np.zeros(picture.shape[:2], np.float32)
-            lit = float(self._sun.visible(driver.a.mean(axis=0, keepdims=True))[0])
+            lit = float(self._sun_above.visible(driver.a.mean(axis=0, keepdims=True))[0])
             figures.under(mask, driver, self._view, 0.3, 0.4)
             figures.shadow(mask, [driver], self._view, self._sun.toward, 0.58 * lit)
             mask[depth < self._depth - 0.01] = 0
@@ -67,13 +66,21 @@ class Parking:
             figures.paint(picture, driver, self._stage(depth))
         return picture
 
+    def _with(self, pose: Pose) -> tuple[Picture, Floats]:
+        """The place with the visitor's car in it, and its depth. A car that stands is drawn once."""
+        if self._last is None or self._last[0] is not pose:
+            picture, depth = self._empty.copy(), self._depth.copy()
+            self._put(picture, pose, depth)
+            self._last = (pose, picture, depth)
+        return self._last[1].copy(), self._last[2]
+
     def _stage(self, depth: Floats) -> Stage:
-        return Stage(self._view, depth, [(light, 1.0) for light in self._lights["day"]], EXPOSURE)
+        return Stage(self._view, depth, [(self._lights["day"][0], 1.0), (self._sun_above, 1.0)], EXPOSURE)
 
     def _put(self, picture: Picture, pose: Pose, depth: Floats) -> None:
         """A car with its shade; `depth` learns of it."""
         mask = np.zeros(picture.shape[:2], np.float32)
-        lit = float(self._sun.visible(np.array([[pose.place[0], pose.place[1], 1.0]], np.float32))[0])
+        lit = float(self._sun_above.visible(np.array([[pose.place[0], pose.place[1], 1.0]], np.float32))[0])
         car.shadow(mask, pose, self._view, self._sun.toward, 0.12 + 0.46 * lit)
         ground = _ground_depth(self._view)
         mask[depth < ground * 0.985] = 0
@@ -94,9 +101,9 @@ def _ground_depth(view: View) -> Floats:
 
 def _ground(u: Floats, v: Floats, px: Floats) -> Floats:
     x, y = u - 40, v - 12
-    out = rgb("5d5e60") * grain(11, x, y, 1.6, 0.13)
-    stone = sample(13, x, y, 1.1, 7) * np.clip(0.012 / np.maximum(px, 1e-3), 0, 1)
-    out = out * (1 + 0.16 * stone)[:, None]
+    out = rgb("5d5e60") * grain(11, x, y, 5.3, 0.055)
+    stone = sample(13, x, y, 3.7, 4, 64) * np.clip(0.03 / np.maximum(px, 1e-3), 0, 1)
+    out = out * (1 + 0.13 * stone)[:, None]
     patch = step(sample(14, x * 0.5, y, 30.0, 3), 1.2, 0.1)[:, None]
     out = out * (1 - 0.2 * patch)
     crack = np.clip(1 - np.abs(sample(15, x, y, 14.0, 5)) / np.maximum(0.03, px), 0, 1) * (
@@ -138,14 +145,15 @@ def _arrow(x: Floats, y: Floats, soft: Floats) -> Floats:
     head = (
         step(along, 1.4, soft) * (1 - step(across, 0.42 * (2.3 - np.minimum(along, 2.3)) / 0.9, soft)) * (along < 2.3)
     )
-    return np.maximum(shaft, head)
+    done: Floats = np.maximum(shaft, head)
+    return done
 
 
 def _beyond(x: Floats, y: Floats, px: Floats) -> Floats:
     """A path of slabs, then grass."""
     joint, slab = tiles(x, y, px, 0.6, 0.6, 0.02, 0)
     path = rgb("a59f94") * (0.9 + 0.2 * slab)[:, None] * grain(19, x, y, 1.2, 0.1) * (1 - 0.45 * joint)[:, None]
-    grass = rgb("6f8a48") * grain(20, x, y, 1.2, 0.28)
+    grass = rgb("71874c") * grain(20, x, y, 6.1, 0.10) * (1 + 0.16 * sample(22, x, y, 2.9, 4, 64))[:, None]
     out: Floats = np.where((y > 14.6)[:, None], grass, path)
     return out
 
@@ -156,7 +164,7 @@ _GROUND = Surface(vector(-40, -12, 0), vector(80, 0, 0), vector(0, 72, 0), _grou
 def _blocks() -> list[tuple[Sequence[float], Sequence[float], Paint]]:
     """Kerbs, verge, lamp post, house front."""
     kerb = plain(rgb("a7a39b"), 31, 0.12, 1)
-    grass = plain(rgb("70883f"), 32, 0.3, 0.8)
+    grass = plain(rgb("6f8548"), 32, 0.2, 2.5)
     return [
         ((-30, 10.75, 0), (30, 10.95, 0.13), kerb),
         ((-30, 10.95, 0), (30, 12.2, 0.11), grass),
@@ -181,7 +189,8 @@ def _house(u: Floats, v: Floats, px: Floats) -> Floats:
     pane = ((cell > 0.25) & (cell < 0.75) & (v > 1.1) & (v < 2.9))[:, None]
     frame = ((cell > 0.22) & (cell < 0.78) & (v > 1.0) & (v < 3.0))[:, None]
     out = np.where(frame, rgb("ddd8cc"), out)
-    out = np.where(pane, rgb("4a5c68") * (0.7 + 0.25 * v[:, None]), out)
+    glass = rgb("3c4a54") * (0.55 + 0.35 * v[:, None]) * (1 + 0.25 * sample(36, u, v, 9.0, 3))[:, None]
+    out = np.where(pane & (np.abs(cell - 0.5) > 0.012)[:, None], glass, out)
     return np.where((v < 0.5)[:, None], rgb("77726a"), out)
 
 
@@ -239,12 +248,15 @@ def _parked() -> list[Pose]:
     return cars
 
 
-_PAINT = rgb("3273a8")
+_PAINT = rgb("2c5f8f")
 _REAR = 1.3
 """Metres from the rear axle, that follows the path, to the middle."""
 _DRIVE_IN = Path([(-22, 1.6), (-3.2, 1.6), (FREE, 1.9), (FREE, 4.6), (FREE, 6.75)], 4)
 _BACK_OUT = Path([(FREE, 6.75), (FREE, 3.9), (FREE - 0.2, 1.9), (FREE - 2.6, 1.55), (FREE - 4.6, 1.55)], 4)
 _DRIVE_OFF = Path([(FREE - 4.6, 1.55), (FREE + 2, 1.7), (22, 1.7)], 3)
+
+
+_PARKED = Pose(vector(FREE, 6.75 + _REAR), vector(0, 1), _PAINT)
 
 
 def _visitor(at: float) -> Pose | None:
@@ -261,6 +273,8 @@ def _visitor(at: float) -> Pose | None:
         place, heading = _DRIVE_IN.at(far)
         return Pose(place + heading * _REAR, heading, _PAINT, brake=float(at > 7.0), head=0.35)
     if at < 45.2:
+        if 11.9 < at < 44.2 and door == 0:
+            return _PARKED
         parked = 11.9 < at < 44.2
         place, _ = _DRIVE_IN.at(_DRIVE_IN.length)
         lights = 0.0 if parked else 1.0

@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Picture = NDArray[np.uint8]
+Floats = NDArray[Any]
+"""Always float32 here; OpenCV's stubs know no element types."""
+Picture = NDArray[Any]
+"""Bytes (h, w, 3), RGB."""
 Paint = Callable[[Floats, Floats, Floats], Floats]
 """(u, v in metres on a surface, metres per pixel there), each (n,) -> linear RGB (n, 3)."""
 
@@ -31,8 +33,9 @@ def vector(*values: float) -> Floats:
 
 def unit(value: Any) -> Floats:
     """`value` with length 1 along its last axis."""
-    out: Floats = np.asarray(value, np.float32)
-    return out / np.linalg.norm(out, axis=-1, keepdims=True)
+    given = np.asarray(value, np.float32)
+    out: Floats = given / np.linalg.norm(given, axis=-1, keepdims=True)
+    return out
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,15 @@ TILE = 512
 
 
 @cache
-def cloud(seed: int, octaves: int = 6, roughness: float = 0.55) -> Floats:
-    """A picture (512, 512) of fractal noise that repeats without a seam; mean 0, deviation 1."""
+def cloud(seed: int, octaves: int = 6, roughness: float = 0.55, coarsest: int = 4) -> Floats:
+    """A picture (512, 512) of fractal noise that repeats without a seam; mean 0, deviation 1.
+
+    Its largest spots are a `coarsest`-th of it.
+    """
     random = np.random.default_rng(seed)
     total = np.zeros((TILE, TILE), np.float32)
     for octave in range(octaves):
-        cells = 4 << octave
+        cells = coarsest << octave
         grid = random.standard_normal((cells, cells)).astype(np.float32)
         grid = np.pad(grid, 2, mode="wrap")
         scale = TILE // cells
@@ -28,16 +31,18 @@ def cloud(seed: int, octaves: int = 6, roughness: float = 0.55) -> Floats:
     return out
 
 
-def sample(seed: int, u: Floats, v: Floats, metres: float, octaves: int = 6) -> Floats:
+def sample(seed: int, u: Floats, v: Floats, metres: float, octaves: int = 6, coarsest: int = 4) -> Floats:
     """Noise at (u, v), repeating every `metres`."""
     scale = TILE / metres
     pad = -len(u) % 1024
     x = np.pad((u * scale) % TILE, (0, pad)).astype(np.float32).reshape(-1, 1024)
     y = np.pad((v * scale) % TILE, (0, pad)).astype(np.float32).reshape(-1, 1024)
-    return cv2.remap(cloud(seed, octaves), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP).reshape(-1)[: len(u)]
+    return cv2.remap(
+        cloud(seed, octaves, coarsest=coarsest), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    ).reshape(-1)[: len(u)]
 
 
-def step(x: Floats, at: float, soft: Floats | float) -> Floats:
+def step(x: Floats, at: Floats | float, soft: Floats | float) -> Floats:
     """0 below `at`, 1 above, with a smooth change `soft` wide."""
     t = np.clip((x - at) / soft + 0.5, 0, 1)
     out: Floats = t * t * (3 - 2 * t)
