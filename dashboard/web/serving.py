@@ -270,6 +270,11 @@ class _Socket(WebSocketsSansIOProtocol, _Patience):
         super().connection_made(transport)
         self.close_timeout = 2.0
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True  # else a refusal is logged as an error of the application
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.flows()
         super().connection_lost(exc)

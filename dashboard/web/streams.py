@@ -216,8 +216,6 @@ class Streams:
 
     async def live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`/live`: the wall of one page, as `live.wall` speaks it."""
-        if scope["type"] != "websocket":
-            return await answer(send, 426, "this address speaks WebSocket", {"Upgrade": "websocket"})
         await receive()  # websocket.connect
         if not same_origin(scope):
             return await refuse_socket(send, 403, "another site may not listen here")
@@ -384,7 +382,10 @@ def latest(camera: str) -> Response:
 
 @blueprint.get("/live")
 def live() -> Response:
-    abort(426, description="This address speaks WebSocket, which this server does not.")
+    response = jsonify(error="this address speaks WebSocket")
+    response.status_code = 426
+    response.headers["Upgrade"] = "websocket"
+    return response
 
 
 def _asked(parts: Parts, camera: str) -> tuple[Camera, Wish]:
