@@ -370,7 +370,7 @@ class _Player:
 
 
 def main() -> None:
-    """Serve one clip. The first line of output is the URL; a line of input is answered by the count of pictures sent."""
+    """Serve one clip. First the URL is printed; each line of input is answered by the count of pictures sent."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--codec", default="h264")
