@@ -18,7 +18,7 @@ from werkzeug.http import parse_cookie
 from dashboard.errors import StoreError
 from dashboard.web import create_app
 from dashboard.web.auth import cookie_name
-from dashboard.web.guard import MAX_BODY, Verdict, decide, is_public, sign_in_location
+from dashboard.web.guard import MAX_BODY, MAX_HEAD, Verdict, decide, is_public, sign_in_location
 from dashboard.web.headers import security_headers
 from dashboard.web.parts import LoggedIn, Parts
 from dashboard.web.streams import Message, Receive, Scope, Send, Streams, answer, refuse_socket
@@ -102,6 +102,8 @@ class Guard:
         socket = scope["type"] == "websocket"
         method, path = "GET" if socket else scope["method"], scope["path"]
         send = _with_headers(send, path)
+        if _head_size(scope) > MAX_HEAD:
+            return await (refuse_socket if socket else answer)(send, 431, "the head of the request is too large")
         try:
             login = None if is_public(path) else await self._login(scope)
         except StoreError:
@@ -137,6 +139,11 @@ class Guard:
 class _Refused(Exception):
     def __init__(self, status: int, text: str) -> None:
         self.status, self.text = status, text
+
+
+def _head_size(scope: Scope) -> int:
+    head = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    return head + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _has_body(scope: Scope) -> bool:

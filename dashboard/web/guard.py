@@ -15,8 +15,11 @@ PUBLIC_BELOW = "/static/"
 FOR_MACHINES = ("/api/", "/video_feed/", "/live", "/metrics")
 """Paths that programs ask for: they are told 401, not sent to a form."""
 
+MAX_HEAD = 64 * 1024
 MAX_BODY = 1024 * 1024
 MAX_FIELDS = 1000
+MAX_NEXT = 2000
+"""Characters of a path that is worth coming back to."""
 
 
 class Verdict(Enum):
@@ -46,7 +49,8 @@ def sign_in_location(method: str, path: str, query: str) -> str:
     """Where to send an anonymous browser; it comes back to what it asked for, if that can be asked again."""
     if method not in {"GET", "HEAD"} or path == "/" or is_public(path):
         return "/login"
-    return "/login?next=" + quote(path + ("?" + query if query else ""), safe="/")
+    target = path + ("?" + query if query else "")
+    return "/login?next=" + quote(target, safe="/") if len(target) <= MAX_NEXT else "/login"
 
 
 def local_path(target: str | None) -> str:

@@ -20,6 +20,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from dashboard.errors import DashboardError
 from dashboard.live.wall import MAX_MESSAGE
+from dashboard.web.guard import MAX_HEAD
 from dashboard.web.streams import ABORT, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ STALLED_S = 12.0
 UNSENT = 128 * 1024
 """Bytes that may wait in the kernel for a client that reads slowly: the rest stays here, and gets replaced by newer."""
 MAX_CONNECTIONS = 900
-MAX_HEAD = 64 * 1024
 STOP_WITHIN_S = 2
 
 
