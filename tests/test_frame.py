@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from fractions import Fraction
 
 import av
 import cv2
@@ -108,7 +109,7 @@ def test_cropped_pictures_show_their_window() -> None:
     rgb = bars(700, 362)
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = 700, 362, "yuv420p", 10
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = 700, 362, "yuv420p", Fraction(10)
     encoder.time_base = encoder.framerate**-1
     encoder.options = {"preset": "ultrafast", "crf": "10"}
     packets = [*encoder.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p"))]

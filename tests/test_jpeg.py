@@ -125,5 +125,5 @@ def test_thumbnails() -> None:
     assert simplejpeg.decode_jpeg_header(thumbnail(large))[:2] == (160, 320)
     assert thumbnail(A) == A
     for bad in (b"", NOISE, A[:-2], large[: len(large) // 2] + b"\xff\xd9"):
-        with pytest.raises(ValueError, match="whole|damaged"):
+        with pytest.raises(ValueError, match=r"whole|damaged"):
             thumbnail(bad)

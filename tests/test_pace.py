@@ -54,6 +54,14 @@ def test_pace_does_not_catch_up_after_silence() -> None:
     assert sum(pace.allows(100 + index / 1000) for index in range(1000)) <= 11
 
 
+def test_pace_may_let_a_burst_through() -> None:
+    pace = Pace(10, slack=5)
+    assert sum(pace.allows(0.0) for _ in range(50)) == 11
+    assert pace.allows(0.2)
+    passed = sum(pace.allows(10 + index / 100) for index in range(6000))
+    assert passed / 60 == pytest.approx(10, rel=0.03)
+
+
 def middle() -> float:
     return 0.5
 

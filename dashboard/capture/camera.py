@@ -32,7 +32,7 @@ Opener = Callable[[Spec], Source]
 PACKETS = 64
 """Packets kept for those who follow them: a few seconds."""
 MOST_FPS = 60.0
-"""Frames a second that are published where the camera's configuration sets no limit."""
+"""Frames a second that are published where the configuration sets no limit; half a second's may come at once."""
 FLOOD_FPS = 120.0
 """A camera that sends more than this is decoded at its key frames only."""
 STALLED = 1.0  # seconds without a picture, or 3 intervals if that is more
@@ -335,7 +335,7 @@ class Capture(Worker):
     def _follow(self, source: Source) -> None:
         camera = self._camera
         decoder = camera.new_decoder()
-        pace = Pace(self._limit())
+        pace = self._pace()
         rate = Rate()  # of what comes, to know a flood
         last_good = time.monotonic()
         while not self.stopping.is_set():
@@ -378,7 +378,9 @@ class Capture(Worker):
         self._down_since = None
         self._tries = 0
 
-    def _limit(self) -> float:
-        """Pictures a second to publish; what a camera claims or is configured to have may be nonsense."""
+    def _pace(self) -> Pace:
+        """Of publishing; what is configured may be nonsense."""
         fps = self._spec.fps
-        return min(max(float(fps), 0.01), 1000.0) if fps and fps == fps else MOST_FPS
+        if fps is not None and 0 < fps < MOST_FPS:
+            return Pace(max(fps, 0.01))
+        return Pace(MOST_FPS, slack=MOST_FPS / 4)

@@ -149,7 +149,7 @@ class _Connection:
     def _plain(self, length: int | None) -> Generator[bytes | None, None, None]:
         left = length
         while left is None or left > 0:
-            piece = self._take()
+            piece = self._take(CHUNK if left is None else left)
             if piece == b"":
                 return
             if piece and left is not None:
@@ -181,7 +181,7 @@ class _Connection:
                 left -= len(piece or b"")
                 yield piece
 
-    def _take(self, most: int = CHUNK) -> bytes | None:
+    def _take(self, most: int) -> bytes | None:
         """Up to `most` bytes, what was read ahead first; none at the end, None when nothing came in time."""
         if not self._ahead:
             piece = self._receive()

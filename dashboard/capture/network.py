@@ -68,9 +68,10 @@ class RtspSource:
         try:
             self._container = av.open(address, timeout=(spec.timeout, spec.timeout), options=options)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            if isinstance(error, av.error.InvalidDataError) and time.monotonic() - began >= spec.timeout:
-                # FFmpeg takes the answer that it gave up waiting for to be one that it cannot read.
-                raise SourceError(f"no answer within {spec.timeout:g} s") from None
+            if isinstance(error, av.error.InvalidDataError):
+                # FFmpeg takes an answer that it gave up waiting for to be one that it cannot read.
+                late = time.monotonic() - began >= spec.timeout
+                raise SourceError(f"no answer within {spec.timeout:g} s" if late else "no answer in RTSP") from None
             raise self._translate(error) from None
         try:
             self._packets = demux(self._container)

@@ -44,17 +44,18 @@ class Rate:
 
 
 class Pace:
-    """Lets at most `per_second` through, evenly; half an interval early is in time, since networks jitter."""
+    """Lets at most `per_second` through, each up to `slack` intervals early or late: networks jitter, and burst."""
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, slack: float = 0.5) -> None:
         self._interval = 1 / per_second
+        self._slack = slack * self._interval
         self._due = float("-inf")
 
     def allows(self, at: float) -> bool:
         """Whether the picture of this time may pass."""
-        if at < self._due - self._interval / 2:
+        if at < self._due - self._slack:
             return False
-        self._due = max(self._due, at - self._interval / 2) + self._interval
+        self._due = max(self._due, at - self._slack) + self._interval
         return True
 
 
