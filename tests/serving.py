@@ -1,4 +1,4 @@
-"""The whole application behind its real server, on a port of the kernel's choosing, in a thread of the test's process."""
+"""The whole application behind its real server, on a port of the kernel's choosing, in a thread of the test."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dashboard.web.serving import Serving
 
 
 @contextmanager
-def serving(parts: Parts) -> Iterator[str]:
+def serving(parts: Parts, port: int = 0) -> Iterator[str]:
     """The address of a running server over `parts`, without a slash at its end."""
     started: queue.Queue[str] = queue.Queue()
-    server = Serving(Application(parts), "127.0.0.1", 0, lambda host, port: started.put(f"http://{host}:{port}"))
+    server = Serving(Application(parts), "127.0.0.1", port, lambda host, port: started.put(f"http://{host}:{port}"))
     thread = threading.Thread(target=server.run, name="server", daemon=True)
     thread.start()
     try:

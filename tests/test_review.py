@@ -64,7 +64,7 @@ def test_the_bars_of_the_autumn_night() -> None:
 def test_the_bars_of_days_link_to_days() -> None:
     strip = [days.span_of_day(AUTUMN + timedelta(days=number), BERLIN) for number in range(3)]
     bars = day_bars(Filter(camera="door"), strip, [0, 4, 2])
-    assert [bar.link for bar in bars][0] == {"camera": "door", "day": "2026-10-25"}
+    assert bars[0].link == {"camera": "door", "day": "2026-10-25"}
     assert [bar.height for bar in bars] == [0, 100, 50]
 
 
