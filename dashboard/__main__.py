@@ -76,17 +76,19 @@ def told() -> Iterator[None]:
 def serve(config_path: Path, data_dir: Path, host: str, port: int, log_level: str) -> None:
     """Serve the dashboard; makes the first login when there is none."""
     from dashboard.config import load
-    from dashboard.system import System
-    from dashboard.web.asgi import Application
-    from dashboard.web.serving import Serving, listen
-    from dashboard.wiring import parts_of
 
     logs.setup(log_level)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # while it starts
     with told():
-        config = load(config_path)
+        config = load(config_path)  # before what takes long to import: a mistake is told at once
         for warning in config.warnings:
             logging.getLogger(__name__).warning(warning)
+
+        from dashboard.system import System
+        from dashboard.web.asgi import Application
+        from dashboard.web.serving import Serving, listen
+        from dashboard.wiring import parts_of
+
         listen(host, port).close()  # a taken port is told before anything is set up
         with System(config, config_path, data_dir, _database_url(), progress=_Progress()) as system:
             _show_first_login(system)
