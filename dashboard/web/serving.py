@@ -34,6 +34,8 @@ UNSENT = 128 * 1024
 """Bytes that may wait in the kernel for a client that reads slowly: the rest stays here, and gets replaced by newer."""
 MAX_CONNECTIONS = 900
 STOP_WITHIN_S = 2
+GRACE_S = 1.0
+"""Seconds that connections have to end by themselves when the server stops."""
 
 
 class PortTaken(DashboardError):
@@ -183,7 +185,14 @@ class _Server(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()
         await asyncio.sleep(0)
+        cut = asyncio.get_running_loop().call_later(GRACE_S, self._cut)
         await super().shutdown(sockets)
+        cut.cancel()
+
+    def _cut(self) -> None:
+        """Wait no longer for requests that are half sent and clients that do not read."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 class _Patience:

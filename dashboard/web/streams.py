@@ -322,6 +322,7 @@ async def _finish(scope: Scope, send: Send) -> None:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     except TimeoutError:
         scope.get("extensions", {}).get(ABORT, lambda: None)()
+        await asyncio.sleep(0)  # the server learns that the connection is gone, and does not miss the end
 
 
 async def _gone(receive: Receive) -> None:
