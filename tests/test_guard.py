@@ -62,7 +62,7 @@ def assert_refused(method: str, path: str, status: int, headers: Any, body: byte
 
 def test_the_public_list_is_exactly_this(app: Flask) -> None:
     open_rules = {rule.rule for rule in app.url_map.iter_rules() if is_public(re.sub(r"<[^>]+>", "x", rule.rule))}
-    assert open_rules | {"/healthz"} == PUBLIC
+    assert open_rules == PUBLIC
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -165,3 +165,12 @@ def test_health_is_public_and_says_no_more_than_that() -> None:
         assert (answer.status, answer.body) == (503, b"not ok\n")
         health.set()
         assert (browser.get("/healthz").status, browser.get("/healthz").body) == (200, b"ok\n")
+
+
+def test_metrics_are_for_those_who_are_signed_in() -> None:
+    with serving(fake_parts(metrics=lambda: b"dashboard_camera_up 1\n")) as browser:
+        assert browser.get("/metrics").status == 401
+        browser.sign_in("viewer")
+        answer = browser.get("/metrics")
+        assert (answer.status, answer.body) == (200, b"dashboard_camera_up 1\n")
+        assert answer.headers["content-type"].startswith("text/plain; version=")

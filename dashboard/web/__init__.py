@@ -6,7 +6,7 @@ from flask import Flask, request
 from flask.wrappers import Response
 
 from dashboard.resources import resource
-from dashboard.web import api, auth, cameras, errors, events, streams
+from dashboard.web import api, auth, cameras, errors, events, monitoring, streams
 from dashboard.web.guard import MAX_BODY, MAX_FIELDS
 from dashboard.web.headers import security_headers
 from dashboard.web.parts import Parts
@@ -27,6 +27,7 @@ def create_app(parts: Parts) -> Flask:
     app.register_blueprint(events.blueprint)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(streams.blueprint)
+    app.register_blueprint(monitoring.blueprint)
     errors.register(app)
 
     @app.after_request
