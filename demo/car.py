@@ -1,4 +1,7 @@
-"""Cars: a body lofted from rounded outlines, shaded facet by facet, with glass, wheels and lamps that tell what it does."""
+"""Cars: a body lofted from rounded outlines, shaded facet by facet, with glass, wheels and working lamps.
+
+Other solids are in `figures.py`.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,24 @@ ROUND = 40
 
 # Height, rear end, front end, half width (metres from the middle of the car), squareness of the outline.
 _BODY = (
-    (0.17, -2.00, 2.00, 0.78, 6), (0.30, -2.13, 2.12, 0.86, 6), (0.52, -2.17, 2.18, 0.89, 6), (0.68, -2.17, 2.16, 0.90, 6),
-    (0.80, -2.13, 2.08, 0.88, 6), (0.87, -2.05, 1.96, 0.84, 6), (0.905, -1.95, 1.80, 0.79, 6), (0.93, -1.8, 1.2, 0.70, 5),
-)  # fmt: skip
+    (0.17, -2.00, 2.00, 0.78, 6),
+    (0.30, -2.13, 2.12, 0.86, 6),
+    (0.52, -2.17, 2.18, 0.89, 6),
+    (0.68, -2.17, 2.16, 0.90, 6),
+    (0.80, -2.13, 2.08, 0.88, 6),
+    (0.87, -2.05, 1.96, 0.84, 6),
+    (0.905, -1.95, 1.80, 0.79, 6),
+    (0.93, -1.80, 1.20, 0.70, 5),
+)
 _CABIN = (
-    (0.89, -1.82, 1.05, 0.775, 7), (1.06, -1.68, 0.78, 0.735, 7), (1.22, -1.52, 0.50, 0.685, 7), (1.34, -1.36, 0.27, 0.635, 6),
-    (1.40, -1.24, 0.12, 0.585, 5), (1.43, -1.05, -0.08, 0.48, 4), (1.44, -0.80, -0.30, 0.3, 3),
-)  # fmt: skip
+    (0.89, -1.82, 1.05, 0.775, 7),
+    (1.06, -1.68, 0.78, 0.735, 7),
+    (1.22, -1.52, 0.50, 0.685, 7),
+    (1.34, -1.36, 0.27, 0.635, 6),
+    (1.40, -1.24, 0.12, 0.585, 5),
+    (1.43, -1.05, -0.08, 0.48, 4),
+    (1.44, -0.80, -0.30, 0.30, 3),
+)
 _GLASS_RINGS = 3
 """The lowest rings of the cabin are glass, between the pillars."""
 

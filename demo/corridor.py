@@ -15,7 +15,7 @@ from demo.space import Floats, Light, Paint, Picture, Surface, View, box, trace,
 from demo.texture import grain, plain, rgb, sample, step, tiles
 
 LEFT, RIGHT, TOP = -1.3, 1.3, 2.7
-EXPOSURE = 1.2
+EXPOSURE = 1.32
 END = 12.0
 """Where the corridor meets the passage across its end."""
 WALL = 14.0
@@ -31,7 +31,7 @@ class Corridor:
     """See `film.Scene`."""
 
     title = "Corridor"
-    schedule: tuple[tuple[float, float], ...] = ((5.0, 14.6), (27.5, 32.0), (44.0, 52.0))
+    schedule: tuple[tuple[float, float], ...] = ((6.1, 14.8), (28.0, 31.0), (43.7, 52.0))
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._view = View(vector(-0.5, -1.5, 2.40), vector(0.22, 6.5, 1.02), 70, size)
@@ -73,8 +73,8 @@ class Corridor:
         return cv2.addWeighted(picture, 1, bloom, 0.8, 0)
 
     def _floor_mask(self) -> np.ndarray:
-        width, height = self._view.size
-        right, down, forward = self._view.basis
+        height = self._view.size[1]
+        _, down, forward = self._view.basis
         ys = (np.arange(height, dtype=np.float32) + 0.5 - height / 2) / self._view.focal
         slope = forward[2] + ys * down[2]
         with np.errstate(divide="ignore"):
@@ -207,7 +207,9 @@ def _surfaces() -> list[Surface]:
             {"steady": _exit_sign},
         )
     )
-    bench, steel = plain(rgb("9a7650"), 18, 0.16, 0.7), plain(rgb("50565a"), 19, 0.05)
+    for x, start, end in ((LEFT, 1.85, 5.1), (LEFT, 7.25, 8.9), (RIGHT - 0.07, 2.55, 4.1), (RIGHT - 0.07, 5.65, 8.3)):
+        surfaces += box((x, start, 0.90), (x + 0.07, end, 0.97), plain(rgb("8d6b48"), 27, 0.12, 0.5))
+    bench, steel = plain(rgb("9a7650"), 18, 0.16, 0.7), plain(rgb("73797c"), 19, 0.05)
     surfaces += box((LEFT + 0.03, 2.7, 0.40), (LEFT + 0.45, 4.2, 0.45), bench)
     for y in (2.85, 4.0):
         surfaces += box((LEFT + 0.06, y, 0), (LEFT + 0.42, y + 0.05, 0.40), steel)

@@ -17,6 +17,7 @@ BACK = 11.0
 DOOR = (-2.35, -1.25, 2.15)
 """Left, right and top of the door in the back wall."""
 EXPOSURE = 0.72
+LAMP = vector(-0.75, BACK - 0.4, 2.72)
 TREE = vector(3.5, 7.2, 3.75)
 TRUNK = ((3.38, 7.07, 0), (3.62, 7.31, 3.0))
 
@@ -25,7 +26,7 @@ class Courtyard:
     """See `film.Scene`."""
 
     title = "Courtyard"
-    schedule: tuple[tuple[float, float], ...] = ((4.0, 13.6), (27.0, 32.5), (42.5, 52.2))
+    schedule: tuple[tuple[float, float], ...] = ((4.0, 13.2), (25.0, 30.2), (43.5, 51.9))
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._view = View(vector(0.3, -2.6, 4.3), vector(-0.1, 7.2, 0.75), 66, size)
@@ -42,7 +43,7 @@ class Courtyard:
             "sky": [Sky(vector(0.62, 0.74, 0.95), 0.4)],
             "sun": [sun],
             "lamp": [
-                Lamp(vector(-0.75, BACK - 0.4, 2.72), vector(8.5, 5.0, 2.2), vector(0.0, -0.55, -1), -0.1, 0.25),
+                Lamp(LAMP, vector(8.5, 5.0, 2.2), vector(0.0, -0.55, -1), -0.1, 0.25),
                 Lamp(vector(1.75, BACK - 0.5, 1.6), vector(0.9, 0.55, 0.25), vector(0, -1, -0.3), 0.0, 0.6),
             ],
         }
@@ -101,6 +102,11 @@ class Courtyard:
         lit = float(self._sun.visible(middle)[0]) * min(1.0, float(_strengths(at)["sun"][0]) * 1.5)
         if lit > 0.05:
             figures.shadow(mask, [body], self._view, self._sun.toward, 0.55 * lit)
+        lamp = float(_strengths(at)["lamp"][0]) * (1 - _day(at))
+        away = LAMP - middle[0] * vector(1, 1, 0)
+        if lamp > 0.05:
+            faint = 0.5 * lamp * float(np.clip(1.25 - np.linalg.norm(away) / 8, 0, 1))
+            figures.shadow(mask, [body], self._view, away, faint)
         mask[self._still.depth > 900] = 0
         figures.darken(picture, mask, 1.4)
 
@@ -190,6 +196,9 @@ def _shrubs() -> list[foliage.Leaves]:
         foliage.crown(vector(x, BACK - 0.48, 0.95), vector(0.42, 0.42, 0.5), 700, green, 0.045, seed, 9)
         for x, seed in ((-3.08, 11), (-0.48, 12))
     ]
+    ivy = rgb("5b7f3c")
+    for number, (y, z, wide, tall) in enumerate(((8.9, 1.6, 1.1, 1.7), (9.9, 2.9, 0.9, 1.5), (8.3, 3.2, 1.5, 0.9))):
+        shrubs.append(foliage.crown(vector(-5.12, y, z), vector(0.16, wide, tall), 1300, ivy, 0.055, 30 + number, 26))
     for number, y in enumerate((10.2, 9.0, 7.9, 6.7, 5.7)):
         tint = green if number % 2 else olive
         shrubs.append(foliage.crown(vector(5.0, y, 0.75), vector(0.6, 0.7, 0.6), 800, tint, 0.05, 20 + number, 10))
@@ -387,23 +396,23 @@ _CAT = Path([(-6.2, 4.4), (-3.0, 4.0), (0.5, 4.3), (3.0, 3.6), (6.0, 3.0)])
 def _opening(at: float) -> float:
     """How far the door is open, 0..1."""
     leaving = min(eased(at, 4.0, 4.9, 0.3), 1 - eased(at, 7.2, 8.2, 0.3))
-    coming = min(eased(at, 49.1, 50.0, 0.3), 1 - eased(at, 51.2, 52.2, 0.3))
+    coming = min(eased(at, 48.8, 49.7, 0.3), 1 - eased(at, 50.9, 51.9, 0.3))
     return max(leaving, coming)
 
 
 def _cast(at: float) -> list[Body]:
     """Who is in the yard."""
     out = []
-    if 4.4 < at < 14.2:
-        walked = eased(at, 4.4, 14.2, 0.04) * _OUT.length
+    if 4.4 < at < 13.3:
+        walked = eased(at, 4.4, 13.3, 0.04) * _OUT.length
         place, heading = _OUT.at(walked)
         out.append(figures.person(place, heading, walked, 1, OUTFIT))
-    if 42.5 < at < 51.6:
-        left = (1 - eased(at, 42.5, 51.6, 0.04)) * _OUT.length
+    if 42.2 < at < 51.3:
+        left = (1 - eased(at, 42.2, 51.3, 0.04)) * _OUT.length
         place, heading = _OUT.at(left)
         out.append(figures.person(place, -heading, -left, 1, OUTFIT))
-    if 27.0 < at < 32.5:
-        walked = eased(at, 27.0, 32.5, 0.03) * _CAT.length
+    if 24.6 < at < 30.6:
+        walked = eased(at, 24.6, 30.6, 0.03) * _CAT.length
         place, heading = _CAT.at(walked)
-        out.append(figures.cat(place, heading, walked, rgb("b5793f")))
+        out.append(figures.cat(place, heading, walked, rgb("e3b070")))
     return out

@@ -1,4 +1,4 @@
-"""Figures: people and a cat, built of tapered limbs, walking. What has wheels is in `car.py`, what stands still in the scenes.
+"""Figures: people and a cat, built of tapered limbs, walking. What has wheels is in `car.py`, what stands in the scenes.
 
 A body is a list of limbs in space; `paint` draws it into a picture as round, shaded solids that hide each other
 and are hidden by the set. The gait comes from the distance walked, so feet do not slide.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ class Path:
         line = np.array(points, np.float64)
         for _ in range(rounds):
             cut = [line[:1]]
-            for p, q in zip(line[:-1], line[1:], strict=True):
+            for p, q in pairwise(line):
                 cut.append(np.stack([p * 0.75 + q * 0.25, p * 0.25 + q * 0.75]))
             line = np.concatenate([*cut, line[-1:]])
         self._line = line
@@ -228,7 +229,7 @@ def cat(place: Floats, heading: Floats, walked: float, color: Floats) -> Body:
         build.limb(at(side, 0.27, 0.375 + bob), at(side * 1.2, 0.265, 0.415 + bob), 0.018, 0.006, dark)
     curl = 0.05 * float(np.sin(phase * 0.5))
     tail = [at(0, -0.24, 0.27), at(curl * 0.4, -0.36, 0.30), at(curl, -0.43, 0.39), at(curl * 1.4, -0.46, 0.49)]
-    for p, q in zip(tail[:-1], tail[1:], strict=True):
+    for p, q in pairwise(tail):
         build.limb(p, q, 0.024, 0.021, color * 0.9)
     return _placed(build.body(), place)
 

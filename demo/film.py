@@ -95,19 +95,33 @@ def _noise(size: tuple[int, int], random: np.random.Generator) -> Picture:
     return out
 
 
-# Five columns, seven rows, a number per row: the look of the overlays that cameras burn in.
+# Five columns, seven rows, two hex digits a row: the look of the overlays that cameras burn in.
 _GLYPHS = {
-    letter: tuple(int(row, 16) for row in rows.split())
-    for letter, rows in {
-        "0": "0e 11 13 15 19 11 0e", "1": "04 0c 04 04 04 04 0e", "2": "0e 11 01 06 08 10 1f", "3": "0e 11 01 06 01 11 0e",
-        "4": "02 06 0a 12 1f 02 02", "5": "1f 10 1e 01 01 11 0e", "6": "06 08 10 1e 11 11 0e", "7": "1f 01 02 04 08 08 08",
-        "8": "0e 11 11 0e 11 11 0e", "9": "0e 11 11 0f 01 02 0c", ":": "00 04 04 00 04 04 00", " ": "00 00 00 00 00 00 00",
-        "A": "0e 11 11 1f 11 11 11", "C": "0e 11 10 10 10 11 0e", "D": "1e 11 11 11 11 11 1e", "G": "0e 11 10 17 11 11 0e",
-        "I": "0e 04 04 04 04 04 0e", "K": "11 12 14 18 14 12 11", "N": "11 19 15 13 11 11 11", "O": "0e 11 11 11 11 11 0e",
-        "P": "1e 11 11 1e 10 10 10", "R": "1e 11 11 1e 14 12 11", "T": "1f 04 04 04 04 04 04", "U": "11 11 11 11 11 11 0e",
-        "Y": "11 11 0a 04 04 04 04",
-    }.items()
-}  # fmt: skip
+    "0": "0e11131519110e",
+    "1": "040c040404040e",
+    "2": "0e11010608101f",
+    "3": "0e11010601110e",
+    "4": "02060a121f0202",
+    "5": "1f101e0101110e",
+    "6": "0608101e11110e",
+    "7": "1f010204080808",
+    "8": "0e11110e11110e",
+    "9": "0e11110f01020c",
+    ":": "00040400040400",
+    "A": "0e11111f111111",
+    "C": "0e11101010110e",
+    "D": "1e11111111111e",
+    "G": "0e11101711110e",
+    "I": "0e04040404040e",
+    "K": "11121418141211",
+    "N": "11191513111111",
+    "O": "0e11111111110e",
+    "P": "1e11111e101010",
+    "R": "1e11111e141211",
+    "T": "1f040404040404",
+    "U": "1111111111110e",
+    "Y": "11110a04040404",
+}
 
 
 def overlay(luma: Picture, chroma: Picture, title: str, at: float) -> None:
@@ -133,7 +147,12 @@ def _letters(text: str, dot: int) -> Picture:
     pad = 2 * dot
     out = np.zeros((7 * dot + 2 * pad, len(text) * 6 * dot + 2 * pad), np.uint8)
     for place, letter in enumerate(text):
-        bits = np.array([[row >> (4 - column) & 1 for column in range(5)] for row in _GLYPHS[letter]], np.uint8) * 255
+        bits = (
+            np.array(
+                [[row >> (4 - column) & 1 for column in range(5)] for row in bytes.fromhex(_GLYPHS[letter])], np.uint8
+            )
+            * 255
+        )
         left = pad + place * 6 * dot
         out[pad : pad + 7 * dot, left : left + 5 * dot] = bits.repeat(dot, axis=0).repeat(dot, axis=1)
     return out
@@ -142,7 +161,10 @@ def _letters(text: str, dot: int) -> Picture:
 def shoot(
     scene: Scene, path: Path, progress: Progress | None = None, size: tuple[int, int] = SIZE, seconds: float = LOOP
 ) -> None:
-    """Film `scene`, made for pictures of `size`, into `path` (mp4). The file appears when it is whole; whatever stops this leaves nothing behind."""
+    """Film `scene`, made for pictures of `size`, into `path` (mp4).
+
+    The file appears when it is whole; whatever stops this leaves nothing behind.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".part", dir=path.parent)
     os.close(handle)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from demo import car, figures, foliage
@@ -26,7 +25,7 @@ class Parking:
     """See `film.Scene`."""
 
     title = "Parking"
-    schedule: tuple[tuple[float, float], ...] = ((4.6, 21.6), (34.0, 52.4))
+    schedule: tuple[tuple[float, float], ...] = ((5.2, 20.6), (35.5, 51.6))
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._view = View(vector(-2.6, -9.6, 8.6), vector(0.9, 5.6, 0.2), 58, size)
@@ -120,8 +119,8 @@ def _stains(out: Floats, x: Floats, y: Floats) -> Floats:
     middle = (x - FREE) / BAY
     off = (middle - np.round(middle)) * BAY
     spot = np.exp(-((off / 0.45) ** 2) - ((y - 8.6) / 0.9) ** 2) * np.clip(0.6 + 0.5 * sample(17, x, y, 7.0, 4), 0, 1)
-    out = out * (1 - 0.33 * spot)[:, None]
-    return out
+    stained: Floats = out * (1 - 0.33 * spot)[:, None]
+    return stained
 
 
 def _lines(out: Floats, x: Floats, y: Floats, px: Floats) -> Floats:
