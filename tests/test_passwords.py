@@ -34,7 +34,8 @@ def test_what_is_tried_first_is_refused(password: str) -> None:
     "password",
     [
         "Kirschkernweitspucken", "correct horse battery staple", "xkcd-9f3!aQ", "tR7#mm2Lq0", "пароль-от-сарая",
-        "密码密码很长的密码", "🦉🦉🪵🪵🌲🌲🌙🌙⭐", "my dog eats 7 socks", "vier Fäuste für ein", "0x51a7e9c2", "k3mNvQ8ZrT1p", "blaue Gießkanne 4",
+        "密码密码很长的密码", "🦉🦉🪵🪵🌲🌲🌙🌙⭐", "my dog eats 7 socks", "vier Fäuste für ein",
+        "0x51a7e9c2", "k3mNvQ8ZrT1p", "blaue Gießkanne 4",
     ],
 )  # fmt: skip
 def test_what_is_not_stays(password: str) -> None:

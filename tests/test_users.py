@@ -84,8 +84,7 @@ def test_two_that_start_at_once_make_one_first_user(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    if store.db.is_sqlite:
-        assert len([one for one in made if one]) == 1
+    assert len([one for one in made if one]) == 1
     assert len(store.users.list()) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
@@ -30,15 +31,14 @@ def local_day(time: datetime, zone: tzinfo) -> date:
 
 
 def span_of_day(day: date, zone: tzinfo) -> Span:
-    """The whole of a local day. A midnight that does not exist is the first moment after it."""
-    return Span(day.isoformat(), _midnight(day, zone), _midnight(day + timedelta(days=1), zone))
+    """The whole of a local day. A midnight that does not exist is the first moment after it. Raises ValueError."""
+    return Span(day.isoformat(), _midnight(day, zone), _midnight(_next(day), zone))
 
 
 def spans_of_month(year: int, month: int, zone: tzinfo) -> tuple[Span, ...]:
     """The days of a month, for a calendar. Raises ValueError if there is no such month."""
     first = date(year, month, 1)
-    days = (first + timedelta(days=n) for n in range(31))
-    return tuple(span_of_day(day, zone) for day in days if day.month == month)
+    return tuple(span_of_day(first.replace(day=n), zone) for n in range(1, monthrange(year, month)[1] + 1))
 
 
 def hours_of(day: date, zone: tzinfo) -> tuple[Span, ...]:
@@ -59,5 +59,15 @@ def hours_of(day: date, zone: tzinfo) -> tuple[Span, ...]:
     return tuple(spans)
 
 
+def _next(day: date) -> date:
+    try:
+        return day + timedelta(days=1)
+    except OverflowError:
+        raise ValueError("there is no such day") from None
+
+
 def _midnight(day: date, zone: tzinfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    try:
+        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("there is no such day") from None

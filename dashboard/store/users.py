@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session as Rows
 
 from dashboard.errors import NotFound, Refused, StoreError
@@ -64,10 +64,8 @@ class Users:
         _check_name(name)
         refuse_weak(name, password)
         row = self._new(name, password, role)
-        with self._db.write() as rows:
-            if _find(rows, name) is not None:
-                raise Refused(f"there is already a user {name}")
-            rows.add(row)
+        if not self._insert(row):
+            raise Refused(f"there is already a user {name}")
         return _view(row)
 
     def verify(self, name: str, password: str) -> UserView | None:
@@ -132,11 +130,7 @@ class Users:
             return None
         password = secrets.token_urlsafe(15)
         row = self._new("admin", password, "admin")
-        with self._db.write() as rows:
-            if rows.scalar(select(func.count()).select_from(User)):
-                return None
-            rows.add(row)
-        return "admin", password
+        return ("admin", password) if self._insert(row) else None
 
     def _new(self, name: str, password: str, role: str) -> User:
         return User(
@@ -147,6 +141,20 @@ class Users:
             disabled=False,
             created_at=utc(self._clock()),
         )
+
+    def _insert(self, row: User) -> bool:
+        """Add the row, unless the name is taken, if only just now by another process."""
+        try:
+            with self._db.write() as rows:
+                if _find(rows, row.name) is not None:
+                    return False
+                rows.add(row)
+        except StoreError:
+            with self._db.read() as rows:
+                if _find(rows, row.name) is None:
+                    raise
+            return False
+        return True
 
     def _renew(self, old: User, password: str) -> None:
         try:
