@@ -12,7 +12,7 @@ from demo import figures
 from demo.figures import Body, Builder, Outfit, Path, Stage, eased
 from demo.light import Lamp, Sky, develop
 from demo.space import Floats, Light, Paint, Picture, Surface, View, box, trace, vector
-from demo.texture import grain, plain, rgb, sample, step, tiles
+from demo.texture import Sheet, grain, plain, rgb, sample, step, tiles, within
 
 LEFT, RIGHT, TOP = -1.3, 1.3, 2.7
 EXPOSURE = 1.32
@@ -136,8 +136,12 @@ def _flicker(at: float) -> float:
 def _lights() -> dict[str, list[Light]]:
     cool, day = vector(1.05, 1.12, 1.05), vector(0.95, 1.05, 1.2)
     tubes: list[list[Light]] = [
-        [Lamp(vector(0, y + shift, TOP - 0.08), cool * 0.62, vector(0, 0, -1), -0.25, 0.35) for shift in (-0.35, 0.35)]
-        for y in TUBES
+        [
+            Lamp(vector(0, y + shift, TOP - 0.08), cool * (1.24 / len(halves)), vector(0, 0, -1), -0.25, 0.35)
+            for shift in halves
+        ]
+        # From afar a tube is a point.
+        for y, halves in zip(TUBES, [(-0.35, 0.35)] * 2 + [(0.0,)] * 4, strict=True)
     ]
     steady: list[Light] = [lamp for number, pair in enumerate(tubes) if number != FLICKERS for lamp in pair]
     steady += [
@@ -163,13 +167,13 @@ def _surfaces() -> list[Surface]:
             vector(LEFT, -3, 0),
             vector(0, END + 3, 0),
             vector(0, 0, TOP),
-            lambda u, v, px: _side(u - 3, v, px, _LEFT_DOORS),
+            _left_wall,
         ),
         Surface(
             vector(RIGHT, -3, 0),
             vector(0, END + 3, 0),
             vector(0, 0, TOP),
-            lambda u, v, px: _side(u - 3, v, px, _RIGHT_DOORS),
+            _right_wall,
             cutout=_no_doorway,
         ),
         Surface(vector(-9, WALL, 0), vector(18, 0, 0), vector(0, 0, TOP), _far_wall, {"steady": _daylight}),
@@ -248,89 +252,89 @@ def _ceiling(u: Floats, v: Floats, px: Floats) -> Floats:
     return done
 
 
-def _mix(out: Floats, mask: Floats, color: Floats) -> Floats:
-    done: Floats = out * (1 - mask) + color * mask
-    return done
-
-
-def _within(x: Floats, v: Floats, px: Floats, left: float, right: float, bottom: float, top: float) -> Floats:
-    out: Floats = step(x, left, px) * (1 - step(x, right, px)) * step(v, bottom, px) * (1 - step(v, top, px))
-    return out[:, None]
-
-
-_LEFT_DOORS = ((0.6, "8a6a48"), (6.0, "8a6a48"), (9.2, "8a6a48"))
-_RIGHT_DOORS = ((1.3, "8a6a48"), (8.6, "8a6a48"))
+_LEFT_DOORS = (0.6, 6.0, 9.2)
+_RIGHT_DOORS = (1.3, 8.6)
+"""Where the closed doors begin."""
 
 
 def _plain_wall(u: Floats, v: Floats, px: Floats) -> Floats:
     """Two colours with a line between, and a skirting."""
+    low, line, foot = 1 - step(v, 1.05, px), step(v, 1.03, px) * (1 - step(v, 1.09, px)), 1 - step(v, 0.11, px)
     out = rgb("dcdad0") * grain(31, u, v, 2.0, 0.035)
-    low = (1 - step(v, 1.05, px))[:, None]
-    out = _mix(out, low, rgb("86a09c") * grain(33, u, v, 2.0, 0.05))
-    out = _mix(out, (step(v, 1.03, px) * (1 - step(v, 1.09, px)))[:, None], rgb("4e6664"))
-    out = _mix(out, (1 - step(v, 0.11, px))[:, None], rgb("4a4f50"))
-    return out * (1 - 0.35 * np.exp(-v / 0.12))[:, None] * (1 - 0.25 * np.exp(-(TOP - v) / 0.15))[:, None]
+    out += (rgb("86a09c") * grain(33, u, v, 2.0, 0.05) - out) * low[:, None]
+    out += (rgb("4e6664") - out) * line[:, None]
+    out += (rgb("4a4f50") - out) * foot[:, None]
+    shade = (1 - 0.35 * np.exp(-v / 0.12)) * (1 - 0.25 * np.exp(-(TOP - v) / 0.15))
+    return out * shade[:, None]
 
 
-def _side(y: Floats, v: Floats, px: Floats, doors: Sequence[tuple[float, str]]) -> Floats:
-    out = _plain_wall(y, v, px)
-    soft = np.maximum(px, 0.004)
-    for start, wood in doors:
-        out = _leaf(out, y, v, soft, start, wood)
-    if doors is _RIGHT_DOORS:
-        frame = _within(y, v, soft, DOORWAY[0] - 0.09, DOORWAY[1] + 0.09, 0, DOORWAY[2] + 0.09)
-        out = _mix(out, frame, rgb("7f6a52") * grain(34, y, v * 4, 1, 0.08))
-        out = _mix(out, _within(y, v, soft, 2.85, 3.55, 1.3, 1.85), rgb("3d4a52"))
-        out = _mix(out, _within(y, v, soft, 2.88, 3.52, 1.33, 1.82), rgb("e6e4da"))
-        plan = tiles(y, v, soft, 0.16, 0.12, 0.012, 0.3)[0][:, None]
-        out = _mix(out, _within(y, v, soft, 2.94, 3.46, 1.38, 1.70) * plan, rgb("50626e"))
-        return _mix(out, _within(y, v, soft, 2.94, 3.2, 1.73, 1.78), rgb("b03a30"))
-    board = _within(y, v, soft, 3.0, 4.3, 1.35, 2.05)
-    out = _mix(out, _within(y, v, soft, 2.96, 4.34, 1.31, 2.09), rgb("77797a"))
-    out = _mix(out, board, rgb("a98a60") * grain(35, y, v, 0.6, 0.15))
-    for a, b, w, h, color in (
+def _left_wall(u: Floats, v: Floats, px: Floats) -> Floats:
+    """Doors, and a board with papers."""
+    y = u - 3
+    sheet = Sheet(_plain_wall(y, v, px), y, v, np.maximum(px, 0.004))
+    for start in _LEFT_DOORS:
+        _leaf(sheet, start)
+    sheet.lay((2.96, 4.34, 1.31, 2.09), rgb("77797a"))
+    sheet.lay((3.0, 4.3, 1.35, 2.05), lambda y, v: rgb("a98a60") * grain(35, y, v, 0.6, 0.15))
+    for left, bottom, width, height, color in (
         (3.1, 1.5, 0.21, 0.3, "f2efe6"),
         (3.4, 1.6, 0.3, 0.21, "e8d9a0"),
         (3.78, 1.45, 0.21, 0.3, "f0f0f0"),
         (4.04, 1.72, 0.2, 0.24, "a8c4d8"),
         (3.42, 1.42, 0.2, 0.14, "e0a898"),
     ):
-        out = _mix(out, _within(y, v, soft, a, a + w, b, b + h), rgb(color))
-    return out
+        sheet.lay((left, left + width, bottom, bottom + height), rgb(color))
+    return sheet.out
 
 
-def _leaf(out: Floats, y: Floats, v: Floats, soft: Floats, start: float, wood: str) -> Floats:
+def _right_wall(u: Floats, v: Floats, px: Floats) -> Floats:
+    """Doors, the frame of the open doorway, and a plan of the floor."""
+    y = u - 3
+    sheet = Sheet(_plain_wall(y, v, px), y, v, np.maximum(px, 0.004))
+    for start in _RIGHT_DOORS:
+        _leaf(sheet, start)
+    start, end, high = DOORWAY
+    sheet.lay((start - 0.09, end + 0.09, 0, high + 0.09), lambda y, v: rgb("7f6a52") * grain(34, y, v * 4, 1, 0.08))
+    sheet.lay((2.85, 3.55, 1.3, 1.85), rgb("3d4a52"))
+    sheet.lay((2.88, 3.52, 1.33, 1.82), rgb("e6e4da"))
+    lines = (2.94, 3.46, 1.38, 1.70)
+    sheet.lay(lines, rgb("50626e"), lambda y, v, soft: tiles(y, v, soft, 0.16, 0.12, 0.012, 0.3)[0][:, None])
+    sheet.lay((2.94, 3.2, 1.73, 1.78), rgb("b03a30"))
+    return sheet.out
+
+
+def _leaf(sheet: Sheet, start: float) -> None:
     """A closed door with frame, window, handle and plate."""
     end = start + 0.95
-    out = _mix(out, _within(y, v, soft, start - 0.10, end + 0.10, 0, 2.20), rgb("6b6f70"))
-    out = _mix(out, _within(y, v, soft, start, end, 0.01, 2.1), rgb(wood) * grain(36, y * 5, v * 0.6, 1.2, 0.13))
-    out = _mix(out, _within(y, v, soft, start + 0.01, start + 0.04, 0.01, 2.1) * 0.4, rgb("302418"))
-    out = _mix(out, _within(y, v, soft, end - 0.32, end - 0.14, 1.2, 1.85), rgb("5d7078"))
-    out = _mix(out, _within(y, v, soft, start + 0.06, start + 0.22, 1.0, 1.04), rgb("c8c8c8"))
-    out = _mix(out, _within(y, v, soft, start + 0.05, end - 0.05, 0.05, 0.25), rgb("a0a4a6"))
-    return _mix(out, _within(y, v, soft, end + 0.18, end + 0.36, 1.5, 1.62), rgb("3a5a78"))
+    sheet.lay((start - 0.10, end + 0.10, 0, 2.20), rgb("6b6f70"))
+    sheet.lay((start, end, 0.01, 2.1), lambda y, v: rgb("8a6a48") * grain(36, y * 5, v * 0.6, 1.2, 0.13))
+    sheet.lay((start + 0.01, start + 0.04, 0.01, 2.1), rgb("302418"), 0.4)
+    sheet.lay((end - 0.32, end - 0.14, 1.2, 1.85), rgb("5d7078"))
+    sheet.lay((start + 0.06, start + 0.22, 1.0, 1.04), rgb("c8c8c8"))
+    sheet.lay((start + 0.05, end - 0.05, 0.05, 0.25), rgb("a0a4a6"))
+    sheet.lay((end + 0.18, end + 0.36, 1.5, 1.62), rgb("3a5a78"))
 
 
 def _far_wall(u: Floats, v: Floats, px: Floats) -> Floats:
-    x = u - 9
-    out = _plain_wall(u, v, px)
-    return _mix(out, _within(x, v, np.maximum(px, 0.01), -0.75, 1.05, 0.82, 2.28), rgb("b8bcbc"))
+    sheet = Sheet(_plain_wall(u, v, px), u - 9, v, np.maximum(px, 0.01))
+    sheet.lay((-0.75, 1.05, 0.82, 2.28), rgb("b8bcbc"))
+    return sheet.out
 
 
 def _daylight(u: Floats, v: Floats, px: Floats) -> Floats:
     """The window at the end: bright, with a little of the outside in it."""
     x, soft = u - 9, np.maximum(px, 0.01)
-    panes = _within(x, v, soft, -0.68, 0.12, 0.9, 2.2) + _within(x, v, soft, 0.18, 0.98, 0.9, 2.2)
+    panes = within(x, v, soft, (-0.68, 0.12, 0.9, 2.2)) + within(x, v, soft, (0.18, 0.98, 0.9, 2.2))
     high = np.clip((v - 0.9) / 1.3, 0, 1)[:, None]
     trees = np.clip(sample(37, x, v, 6.0, 5)[:, None] * 0.25 + 0.75 - 1.4 * high, 0, 1)
-    sky = vector(1.5, 1.75, 2.0) * (0.75 + 0.45 * high)
-    return (panes * (sky * (1 - trees) + vector(0.42, 0.6, 0.36) * trees)).astype(np.float32)
+    sky = vector(0.85, 1.0, 1.15) * (0.75 + 0.45 * high)
+    return (panes * (sky * (1 - trees) + vector(0.16, 0.26, 0.12) * trees)).astype(np.float32)
 
 
 def _exit_sign(u: Floats, v: Floats, px: Floats) -> Floats:
     """A running figure and an arrow, roughly."""
     soft = np.maximum(px, 0.008)
-    white = _within(u, v, soft, 0.06, 0.22, 0.03, 0.17) + _within(u, v, soft, 0.32, 0.52, 0.085, 0.115)
+    white = within(u, v, soft, (0.06, 0.22, 0.03, 0.17)) + within(u, v, soft, (0.32, 0.52, 0.085, 0.115))
     head = np.clip(1 - np.abs(u - 0.52) / 0.08, 0, 1) * (np.abs(v - 0.1) < 0.06 * np.clip((0.6 - u) / 0.08, 0, 1))
     white = np.clip(white + head[:, None], 0, 1)
     done: Floats = (vector(0.06, 0.62, 0.22) * (1 - white) + vector(0.9, 1.1, 0.95) * white).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from demo import figures, foliage
 from demo.figures import Body, Builder, Outfit, Path, Stage, eased
 from demo.light import Lamp, Sky, Sun, develop
 from demo.space import Floats, Light, Paint, Picture, Surface, View, box, trace, vector
-from demo.texture import grain, plain, rgb, sample, step, tiles
+from demo.texture import Rect, Sheet, grain, plain, rgb, sample, step, tiles, within
 
 BACK = 11.0
 DOOR = (-2.35, -1.25, 2.15)
@@ -26,7 +26,7 @@ class Courtyard:
     """See `film.Scene`."""
 
     title = "Courtyard"
-    schedule: tuple[tuple[float, float], ...] = ((4.0, 13.2), (25.0, 30.2), (43.5, 51.9))
+    schedule: tuple[tuple[float, float], ...] = ((4.0, 13.2), (25.2, 30.2), (43.5, 51.9))
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._view = View(vector(0.3, -2.6, 4.3), vector(-0.1, 7.2, 0.75), 66, size)
@@ -133,7 +133,7 @@ def _strengths(at: float) -> dict[str, Floats]:
     day = _day(at)
     lamp = float(np.clip((at - 17) / 8, 0, 1) * np.clip((59 - at) / 8, 0, 1))
     return {
-        "sky": vector(0.07, 0.10, 0.19) * (1 - day) + vector(0.9, 0.92, 0.95) * day,
+        "sky": vector(0.11, 0.145, 0.24) * (1 - day) + vector(0.9, 0.92, 0.95) * day,
         "sun": vector(1, 0.93 + 0.07 * day, 0.80 + 0.20 * day) * day**1.6,
         "lamp": vector(1, 1, 1) * lamp,
     }
@@ -226,75 +226,71 @@ def _facade(u: Floats, v: Floats, px: Floats) -> Floats:
     plinth = rgb("8f887c") * (0.85 + 0.25 * stone)[:, None] * grain(65, x, v, 1, 0.14) * (1 - 0.5 * joint)[:, None]
     low = step(v, 0.62, px * 2)[:, None]
     out = plinth * (1 - low) + out * low
-    for left, right, bottom, top in (
-        (0.75, 2.75, 1.06, 2.3),
-        (-4.95, -3.95, 1.06, 2.3),
-        (0.75, 2.75, 3.7, 5.2),
-        (-4.95, -3.95, 3.7, 5.2),
-        (-2.3, -1.3, 3.7, 5.2),
-    ):
-        out = _window(out, x, v, px, left, right, bottom, top)
-    out = _door_paint(out, x, v, px)
-    return out * (1 - 0.45 * np.exp(-v / 0.22))[:, None] * (1 - 0.35 * np.exp(-np.maximum(x + 5.2, 0) / 0.35))[:, None]
+    sheet = Sheet(out, x, v, px)
+    for window in _WINDOWS:
+        _window(sheet, window)
+    _door_paint(sheet)
+    shade = (1 - 0.45 * np.exp(-v / 0.22)) * (1 - 0.35 * np.exp(-np.maximum(x + 5.2, 0) / 0.35))
+    return sheet.out * shade[:, None]
 
 
-def _within(x: Floats, v: Floats, px: Floats, left: float, right: float, bottom: float, top: float) -> Floats:
-    out: Floats = step(x, left, px) * (1 - step(x, right, px)) * step(v, bottom, px) * (1 - step(v, top, px))
-    return out[:, None]
+_WINDOWS: tuple[Rect, ...] = (
+    (0.75, 2.75, 1.06, 2.3),
+    (-4.95, -3.95, 1.06, 2.3),
+    (0.75, 2.75, 3.7, 5.2),
+    (-4.95, -3.95, 3.7, 5.2),
+    (-2.3, -1.3, 3.7, 5.2),
+)
 
 
-def _window(
-    out: Floats, x: Floats, v: Floats, px: Floats, left: float, right: float, bottom: float, top: float
-) -> Floats:
-    def put(out: Floats, mask: Floats, color: Floats) -> Floats:
-        done: Floats = out * (1 - mask) + color * mask
-        return done
-
-    out = put(
-        out,
-        _within(x, v, px, left - 0.14, right + 0.14, bottom - 0.02, top + 0.14),
-        rgb("b9ad98") * grain(67, x, v, 1, 0.08),
-    )
-    out = out * (1 - 0.35 * _within(x, v, px, left, right, top - 0.0, top + 0.03))
-    out = put(out, _within(x, v, px, left, right, bottom, top), rgb("e9e4d8") * 0.92)
+def _window(sheet: Sheet, rect: Rect) -> None:
+    """Surround, frame, and two panes that show the sky and a curtain."""
+    left, right, bottom, top = rect
     middle = (left + right) / 2
-    for a, b in ((left + 0.07, middle - 0.04), (middle + 0.04, right - 0.07)):
+
+    def sky(x: Floats, v: Floats) -> Floats:
         height = ((v - bottom) / (top - bottom))[:, None]
-        sky = rgb("2b3a44") * (1 - height) + rgb("7f97a8") * height
-        sky = sky * (1 + 0.25 * sample(68, x, v, 3.0, 3)[:, None])
-        out = put(out, _within(x, v, px, a, b, bottom + 0.07, top - 0.07), np.maximum(sky, 0.01))
-        curtain = np.clip(1 - np.abs(x - (a if a < middle - 0.3 else b)) / 0.28, 0, 1)[:, None] ** 0.5
-        out = put(out, _within(x, v, px, a, b, bottom + 0.07, top - 0.07) * curtain * 0.35, rgb("d8d2c4"))
-    return out
+        plain_sky = rgb("2b3a44") * (1 - height) + rgb("7f97a8") * height
+        return np.maximum(plain_sky * (1 + 0.25 * sample(68, x, v, 3.0, 3)[:, None]), 0.01)
+
+    def curtain(x: Floats, v: Floats, soft: Floats) -> Floats:
+        outer = np.minimum(np.abs(x - left), np.abs(x - right)) - 0.07
+        out: Floats = 0.35 * np.clip(1 - outer / 0.28, 0, 1)[:, None] ** 0.5
+        return out
+
+    surround = (left - 0.14, right + 0.14, bottom - 0.02, top + 0.14)
+    sheet.lay(surround, lambda x, v: rgb("b9ad98") * grain(67, x, v, 1, 0.08))
+    sheet.lay((left, right, top, top + 0.03), rgb("50483c"), 0.35)
+    sheet.lay(rect, rgb("e9e4d8") * 0.92)
+    for a, b in ((left + 0.07, middle - 0.04), (middle + 0.04, right - 0.07)):
+        sheet.lay((a, b, bottom + 0.07, top - 0.07), sky)
+        sheet.lay((a, b, bottom + 0.07, top - 0.07), rgb("d8d2c4"), curtain)
 
 
 def _windows_glow(u: Floats, v: Floats, px: Floats) -> Floats:
     """One window is lit at night."""
     x = u - 8.2
-    inside = _within(x, v, px, 0.82, 1.71, 1.13, 2.23) + _within(x, v, px, 1.79, 2.68, 1.13, 2.23)
+    inside = within(x, v, px, (0.82, 1.71, 1.13, 2.23)) + within(x, v, px, (1.79, 2.68, 1.13, 2.23))
     shape = 0.55 + 0.45 * np.exp(-(((x - 1.75) / 0.9) ** 2) - ((v - 1.9) / 0.7) ** 2)
     fold = 1 + 0.12 * np.sin(x * 38) * (np.abs(x - 1.75) > 0.55)
     return (inside * (shape * fold)[:, None] * vector(0.95, 0.58, 0.22)).astype(np.float32)
 
 
-def _door_paint(out: Floats, x: Floats, v: Floats, px: Floats) -> Floats:
+def _door_paint(sheet: Sheet) -> None:
+    """Surround, four panels, a light above them, a brass handle."""
     left, right, top = DOOR
 
-    def put(out: Floats, mask: Floats, color: Floats) -> Floats:
-        done: Floats = out * (1 - mask) + color * mask
-        return done
+    def blue(light: float) -> Callable[[Floats, Floats], Floats]:
+        return lambda x, v: rgb("3d6a6e") * light * grain(72, x * 3, v * 0.6, 1.0, 0.10)
 
-    out = put(
-        out, _within(x, v, px, left - 0.18, right + 0.18, 0, top + 0.18), rgb("b5aa97") * grain(71, x, v, 1, 0.09)
-    )
-    blue = rgb("3d6a6e") * grain(72, x * 3, v * 0.6, 1.0, 0.10)
-    out = put(out, _within(x, v, px, left, right, 0, top), blue * 0.9)
+    sheet.lay((left - 0.18, right + 0.18, 0, top + 0.18), lambda x, v: rgb("b5aa97") * grain(71, x, v, 1, 0.09))
+    sheet.lay((left, right, 0, top), blue(0.9))
     for bottom, high in ((0.32, 0.95), (1.08, 1.55)):
         for a in (left + 0.13, left + 0.59):
-            out = put(out, _within(x, v, px, a, a + 0.38, bottom, high), blue * 0.62)
-            out = put(out, _within(x, v, px, a + 0.035, a + 0.36, bottom + 0.02, high - 0.03), blue * 1.08)
-    out = put(out, _within(x, v, px, left + 0.13, right - 0.13, 1.67, 2.03), rgb("35444c") * 1.0)
-    return put(out, _within(x, v, px, right - 0.12, right - 0.06, 0.98, 1.10), rgb("d8b560"))
+            sheet.lay((a, a + 0.38, bottom, high), blue(0.62))
+            sheet.lay((a + 0.035, a + 0.36, bottom + 0.02, high - 0.03), blue(1.08))
+    sheet.lay((left + 0.13, right - 0.13, 1.67, 2.03), rgb("35444c"))
+    sheet.lay((right - 0.12, right - 0.06, 0.98, 1.10), rgb("d8b560"))
 
 
 def _side_wall(u: Floats, v: Floats, px: Floats) -> Floats:
@@ -390,7 +386,7 @@ class _Door:
 
 OUTFIT = Outfit(rgb("8a3b34"), rgb("39404f"), rgb("3a2a20"), bag=rgb("caa15a"))
 _OUT = Path([(-1.8, 12.6), (-1.8, 11.0), (-1.75, 9.6), (-0.4, 7.2), (1.8, 5.0), (4.2, 3.4), (6.6, 2.2)])
-_CAT = Path([(-6.2, 4.4), (-3.0, 4.0), (0.5, 4.3), (3.0, 3.6), (6.0, 3.0)])
+_CAT = Path([(-6.2, 5.0), (-3.0, 5.2), (0.0, 5.6), (2.6, 4.4), (6.0, 3.2)])
 
 
 def _opening(at: float) -> float:
@@ -414,5 +410,5 @@ def _cast(at: float) -> list[Body]:
     if 24.6 < at < 30.6:
         walked = eased(at, 24.6, 30.6, 0.03) * _CAT.length
         place, heading = _CAT.at(walked)
-        out.append(figures.cat(place, heading, walked, rgb("e3b070")))
+        out.append(figures.cat(place, heading, walked, rgb("ffdca8")))
     return out

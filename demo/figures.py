@@ -1,4 +1,4 @@
-"""Figures: people and a cat, built of tapered limbs, walking. What has wheels is in `car.py`, what stands in the scenes.
+"""Figures: people and a cat of tapered limbs, walking. What has wheels is in `car.py`, what stands is in the scenes.
 
 A body is a list of limbs in space; `paint` draws it into a picture as round, shaded solids that hide each other
 and are hidden by the set. The gait comes from the distance walked, so feet do not slide.

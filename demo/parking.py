@@ -87,7 +87,7 @@ class Parking:
         car.paint(picture, pose, self._stage(depth), depth)
 
 
-EXPOSURE = 0.62
+EXPOSURE = 0.67
 
 
 def _ground_depth(view: View) -> Floats:
@@ -232,7 +232,7 @@ def _parked() -> list[Pose]:
     rows = [(-3, 8.05, "blue", up, 1.0, 1.0), (-2, 7.9, "white", down, 0.93, 1.06), (-1, 8.1, "dark", up, 1.02, 1.0),
             (1, 7.95, "sand", up, 0.96, 1.1), (2, 8.1, "red", down, 0.9, 1.03), (4, 8.0, "silver", up, 1.03, 0.98),
             (-5, 8.0, "green", up, 1.0, 1.0), (5, 8.0, "dark", down, 1.0, 1.0)]  # fmt: skip
-    cars = [
+    return [
         Pose(
             vector(FREE + BAY * bay + 0.06 * (bay % 3 - 1), y),
             unit(way + vector(0.012 * (bay % 2), 0)),
@@ -242,9 +242,6 @@ def _parked() -> list[Pose]:
         )
         for bay, y, color, way, long, high in rows
     ]
-    near = [(-2, "silver", up), (1, "green", up), (2, "white", down)]
-    cars += [Pose(vector(FREE + BAY * bay, -4.5), way, _COLORS[color]) for bay, color, way in near]
-    return cars
 
 
 _PAINT = rgb("2c5f8f")

@@ -1,4 +1,4 @@
-"""Space: a pinhole camera and the flat surfaces it sees. What these are made of is in `texture.py`, light in `light.py`.
+"""Space: a pinhole camera and the flat surfaces it sees. Their looks are in `texture.py`, light in `light.py`.
 
 Metres, x to the right, y away, z up. Colours are linear RGB. A still set (walls, ground, boxes) is traced once;
 what moves is painted over it by `figures.py` and `car.py`, hidden by the set through its depth.

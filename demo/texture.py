@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import cv2
@@ -82,3 +83,39 @@ def tiles(
     in_joint = in_joint * np.clip(joint * 1.5 / np.maximum(px, 1e-4), 0, 1)
     number = np.sin(row * 127.1 + column * 311.7) * 43758.547
     return in_joint.astype(np.float32), (number - np.floor(number)).astype(np.float32)
+
+
+Rect = tuple[float, float, float, float]
+"""Left, right, bottom, top in metres on a surface."""
+
+
+def within(u: Floats, v: Floats, soft: Floats, rect: Rect) -> Floats:
+    """1 inside `rect`, 0 outside, with edges `soft` metres wide: (n, 1)."""
+    left, right, bottom, top = rect
+    out: Floats = step(u, left, soft) * (1 - step(u, right, soft)) * step(v, bottom, soft) * (1 - step(v, top, soft))
+    return out[:, None]
+
+
+class Sheet:
+    """A painted surface that gets rectangles laid on it: frames, panes, leaves of doors, papers."""
+
+    def __init__(self, base: Floats, u: Floats, v: Floats, soft: Floats) -> None:
+        self.out = base
+        self._u, self._v, self._soft = u, v, soft
+        self._reach = float(soft.max())
+
+    def lay(
+        self,
+        rect: Rect,
+        color: Floats | Callable[[Floats, Floats], Floats],
+        cover: Callable[[Floats, Floats, Floats], Floats] | float = 1.0,
+    ) -> None:
+        """Lay `rect` in one colour or in one that depends on (u, v); `cover` (0..1) may depend on (u, v, softness)."""
+        left, right, bottom, top = rect
+        reach, u, v = self._reach, self._u, self._v
+        near = np.flatnonzero((u > left - reach) & (u < right + reach) & (v > bottom - reach) & (v < top + reach))
+        if not len(near):
+            return
+        u, v, soft = u[near], v[near], self._soft[near]
+        share = within(u, v, soft, rect) * (cover(u, v, soft) if callable(cover) else cover)
+        self.out[near] = self.out[near] * (1 - share) + (color(u, v) if callable(color) else color) * share
