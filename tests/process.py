@@ -20,9 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped, unused-ignore]
 from websockets.sync.client import ClientConnection, connect
 
+from dashboard.store.database import Database
+from dashboard.store.users import Users
 from tests.conftest import ROOT
 from tests.servers.clips import ClipMaker
 from tests.web_client import Browser, until
@@ -133,10 +135,16 @@ class Dashboard:
             timeout=60,
         )
 
-    def add_user(self, name: str, password: str, role: str = "viewer") -> None:
-        done = self.command("user", "add", name, "--role", role, "--password-stdin", stdin=f"{password}\n")
-        assert done.returncode == 0, done.stderr
-        self.passwords[name] = password
+    def add_users(self, *names: str, role: str = "viewer") -> None:
+        """Users with passwords of their own, added beside a server that runs or will run."""
+        db = Database(self.data)
+        try:
+            db.migrate()
+            for name in names:
+                self.passwords[name] = f"quite a long one of {name}"
+                Users(db).add(name, self.passwords[name], role)
+        finally:
+            db.close()
 
     @contextmanager
     def running(self, *arguments: str, port: int = 0, env: Mapping[str, str] | None = None) -> Iterator[Running]:

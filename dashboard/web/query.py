@@ -33,9 +33,12 @@ def moment(name: str, zone: tzinfo = UTC) -> datetime | None:
     if not text:
         return None
     try:
-        return times.parse(text.replace(" ", "+") if re.search(r" \d\d:?\d\d$", text) and "T" in text else text, zone)
+        found = times.parse(text.replace(" ", "+") if re.search(r" \d\d:?\d\d$", text) and "T" in text else text, zone)
     except ValueError as error:
         _refuse(name, str(error))
+    if not 1970 <= found.year <= 9998:  # its hour and its day must have a beginning and an end
+        _refuse(name, "out of the calendar")
+    return found
 
 
 def day(name: str = "day") -> date | None:
