@@ -13,7 +13,7 @@ from dashboard.capture.replay import ReplaySource, read_file
 from dashboard.capture.source import Packet, open_source
 from dashboard.errors import SourceError
 from tests.capture_fakes import FakeSpec
-from tests.servers.clips import ClipMaker, read_number
+from tests.servers.clips import ClipMaker, draw, encode, read_number
 
 
 class Clock:
@@ -90,6 +90,18 @@ def test_files_with_one_picture_are_played(make_clip: ClipMaker, clock: Clock) -
     clip = make_clip("mjpeg", fps=10, seconds=0.1)
     with closing(ReplaySource(FakeSpec(kind="replay", replay=clip.path))) as source:
         assert len(take(source, 5)) == 5
+
+
+@pytest.mark.parametrize("fps", [1000, 90_000])
+def test_nonsense_rates_do_not_matter(tmp_path: Path, clock: Clock, fps: int) -> None:
+    path = tmp_path / "fast.mp4"
+    encode(path, draw((320, 240), 30), "h264", (320, 240), fps)
+    with closing(ReplaySource(FakeSpec(kind="replay", replay=path))) as source:
+        packets = take(source, 70)
+    assert packets[-1].at - packets[0].at == pytest.approx(69 / 25, abs=0.05)
+    stamps = [packet.dts for packet in packets]
+    assert stamps == list(range(70))
+    assert [frame.at for frame in read_file(path)][-1] == pytest.approx(29 / 25)
 
 
 NO_VIDEO = {

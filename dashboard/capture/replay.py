@@ -5,10 +5,12 @@ A file is opened as a file and as nothing else: no network, no playlist, no list
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -26,7 +28,8 @@ CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,flv,h264,hevc,mjpeg,mpeg,ogg"
 WAIT = 0.5  # seconds after which a reader comes back to see whether it is to stop
 TOO_LATE = 1.0
 """Seconds of delay that are caught up; after a longer one the clip goes on from where it is."""
-USUAL_INTERVAL = 0.04  # seconds between pictures where a file does not tell
+USUAL_FPS = 25.0  # where a file does not tell, or tells nonsense
+MOST_FPS = 240.0
 
 
 class ReplaySource:
@@ -43,7 +46,9 @@ class ReplaySource:
         self._shift = 0.0  # seconds that the rounds before took
         self._length = 0.0  # of this round so far, with the last picture's own time
         self._first: float | None = None  # the clip's own time of its first picture
-        self._interval = USUAL_INTERVAL
+        self._interval = 1 / USUAL_FPS
+        self._paced = _rate(self._container) is None  # times are counted, not read
+        self._count = itertools.count()
 
     def read(self) -> Packet | None:
         """The next picture when it is due; None when none is due within half a second."""
@@ -84,12 +89,15 @@ class ReplaySource:
             packet = _step(self._packets)
             if packet is None:
                 raise SourceError("the file has no picture")
+        if self._paced:
+            packet = replace(packet, pts=None, dts=next(self._count), time_base=Fraction(1, int(USUAL_FPS)))
         self._measure(packet)
         return packet
 
     def _rewind(self) -> None:
         self._shift += self._length
         self._length = 0.0
+        self._count = itertools.count()
         self.close()
         self._container = _open(self._path)
         self._packets = _demux(self._container)
@@ -126,8 +134,7 @@ def read_file(path: Path) -> Iterator[Frame]:
     container = _open(path)
     try:
         packets = _demux(container)
-        stream = container.streams.video[0]
-        fps = float(stream.average_rate or stream.guessed_rate or 1 / USUAL_INTERVAL)
+        fps = _rate(container) or USUAL_FPS
         for index, frame in enumerate(_frames(packets, path.stem)):
             frame.at = frame.taken_at = index / fps
             yield frame
@@ -163,6 +170,13 @@ def _frames(packets: Iterator[Packet], name: str) -> Iterator[Frame]:
         yield from decode(to_av(packet))
     if codec is not None:
         yield from decode(None)
+
+
+def _rate(container: av.container.InputContainer) -> float | None:
+    """Pictures a second as the file tells; None where it tells nothing, or nonsense."""
+    stream = container.streams.video[0]
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    return rate if 0 < rate <= MOST_FPS else None
 
 
 def _open(path: Path) -> av.container.InputContainer:
