@@ -344,7 +344,10 @@ class Capture(Worker):
             if item is None:
                 continue
             rate.add(item.at)
-            in_time = pace.allows(item.at)
+            # Video must be decoded whole, also what is then left out; only a flood is cut down to its key frames.
+            flood = rate.interval < 1 / FLOOD_FPS and rate.per_second(item.at) > FLOOD_FPS
+            skipped = flood and isinstance(item, Packet) and item.codec != "mjpeg" and not item.key
+            in_time = not skipped and pace.allows(item.at)  # what gives no picture takes no turn
             frame: Frame | None
             if isinstance(item, Pixels):
                 frame = camera.took_pixels(self, item)
@@ -354,9 +357,7 @@ class Capture(Worker):
             elif item.codec == "mjpeg":
                 frame = decoder.push(item, wanted=in_time)
             else:
-                # Video must be decoded whole, also what is then left out; only a flood is cut down to key frames.
-                flood = rate.interval < 1 / FLOOD_FPS and rate.per_second(item.at) > FLOOD_FPS
-                frame = decoder.push(item, wanted=item.key or not flood)
+                frame = decoder.push(item, wanted=not skipped)
             if frame is not None and in_time:
                 camera.took_frame(self, frame)
                 last_good = item.at
