@@ -118,7 +118,7 @@ def swaying(
 
 def grass() -> Scene:
     still = yard(3)
-    where = np.clip((GRID_Y - 150) / 20, 0, 1)
+    where = np.clip((GRID_Y - 150) / 20, 0, 1).astype(np.float32)
     leaves = 100 + texture(11, 3, 16) + texture(12, 1.2, 10)
     return Scene(
         "swaying grass",

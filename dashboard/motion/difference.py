@@ -33,8 +33,8 @@ Polygon = Sequence[Sequence[float]]
 LAGS = (0.4, 0.6)
 """Seconds back to the pictures that are compared. What moved differs from both; what only passed through one, as a
 flake or a leaf that swings to and fro, does not."""
-JUST_BEFORE = 0.2
-"""Seconds back to the picture that tells what still moves from what changed once."""
+JUST_BEFORE = 0.1
+"""Seconds back, at least, to the picture that tells what still moves from what changed once."""
 JITTER = 0.05
 """Seconds by which a picture may be too young for its purpose."""
 RESET_GAP = 2.0
@@ -201,17 +201,13 @@ class Difference:
 
     def _reading(self, moved: Plane, fresh: Plane) -> Reading:
         """Regions from the pixels that moved; `fresh`: difference to the picture just before."""
-        neighbours = cv2.boxFilter(moved >> 7, cv2.CV_8U, (3, 3), normalize=False)
-        moved = cv2.dilate(cv2.bitwise_and(moved, above(neighbours, 3)), _SQUARE)
-        if not moved.any():
-            self._drops *= 1 - DROPS_RATE
-            return NOTHING
+        moved = without_specks(moved)
         before, self._moved = self._moved, moved
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(moved, connectivity=8)
-        passing = shares(labels, before, stats)[1:] < GONE
+        count, labels, stats, _ = components(moved)
+        passing = shares(labels, cv2.dilate(before, _SQUARE), stats)[1:] < GONE
         self._drops += DROPS_RATE * (np.count_nonzero(passing) - self._drops)
         if self._drops > DROPS:
-            count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.bitwise_and(moved, before), connectivity=8)
+            count, labels, stats, _ = components(without_specks(cv2.bitwise_and(moved, before)))
         ongoing = shares(labels, above(fresh, self._settings.threshold * FLOOR / 2), stats)
         areas = stats[:, cv2.CC_STAT_AREA] * (100 / moved.size)
         regions = [
@@ -224,6 +220,7 @@ class Difference:
 
 
 _SQUARE = np.ones((3, 3), np.uint8)
+_WIDE = np.ones((5, 5), np.uint8)
 
 
 def ready(luma: Luma, at: float) -> _Look:
@@ -256,6 +253,17 @@ def above(picture: Plane, level: float) -> Plane:
 def changed_share(one: Plane, other: Plane) -> float:
     """Share (0..1) of the pixels that differ by more than SCENE_STEP."""
     return cv2.countNonZero(above(cv2.absdiff(one, other), SCENE_STEP)) / one.size
+
+
+def without_specks(moved: Plane) -> Plane:
+    """`moved` without the pixels that have fewer than four of nine set around them."""
+    around = cv2.boxFilter(moved >> 7, cv2.CV_8U, (3, 3), normalize=False)
+    return cv2.bitwise_and(moved, above(around, 3))
+
+
+def components(moved: Plane) -> tuple[int, Plane, Plane, Plane]:
+    """Connected parts of `moved`, after each pixel grew by two, as OpenCV gives them."""
+    return cv2.connectedComponentsWithStats(cv2.dilate(moved, _WIDE), connectivity=8)
 
 
 def alike(one: Luma, other: Luma) -> bool:

@@ -95,7 +95,10 @@ class Journal:
         with self._changed:
             self._hurry.set()
             self._changed.wait_for(lambda: self._thread is None, timeout)
-            return not self._waiting
+            left = len(self._waiting)
+        if left:
+            log.error("%s: the log did not take %d parts of events before the end", self.name, left)
+        return not left
 
     def _add(self, entry: _Entry) -> None:
         self._waiting.append(entry)

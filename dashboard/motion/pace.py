@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+EARLY = 0.4
+"""Part of a period by which a picture may come before its time, so that jitter does not halve a camera's rate."""
+
 
 class Pace:
     """Says which of the pictures that come are due at `fps` a second."""
@@ -11,18 +14,16 @@ class Pace:
         self._next: float | None = None
 
     def due(self, at: float) -> bool:
-        """Whether the picture taken at `at` seconds is to be analysed.
-
-        Up to a fifth of a period early is in time, so that the jitter of a camera of about this rate halves nothing.
-        """
-        if self._next is None or not self._next - self._period * 4 < at < self._next + self._period:
-            self._next = at + self._period  # the first, a jump back, or a picture that comes late
+        """Whether the picture taken at `at` seconds is to be analysed: the first one about each moment of the beat."""
+        beat, period = self._next, self._period
+        if beat is None or at >= beat + period or at < beat - 4 * period:
+            self._next = at + period  # the first one, one after a gap, or a clock that began anew
             return True
-        if at < self._next - self._period / 5:
+        if at < beat - EARLY * period:
             return False
-        self._next += self._period
+        self._next = beat + period
         return True
 
     def left(self, at: float) -> float:
         """Seconds from `at` until a picture can be due again; 0 when one may be due now."""
-        return 0.0 if self._next is None else max(0.0, self._next - self._period / 5 - at)
+        return 0.0 if self._next is None else max(0.0, self._next - EARLY * self._period - at)

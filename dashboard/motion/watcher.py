@@ -95,12 +95,16 @@ class Seen:
     boxes: tuple[Box, ...]
 
 
+Look = tuple[int, Luma]
+"""Number and small grey picture of a frame: enough to tell whether another one shows the same."""
+
+
 @dataclass(slots=True)
 class _Event:
     """The open event: what was sent of it, and the pictures that may still be."""
 
     ticket: Ticket | None
-    kept: list[Frame]
+    kept: list[Look]
     peak: Peak
     best: tuple[Frame, Reading]
     newest: tuple[Frame, Reading]
@@ -174,9 +178,10 @@ class MotionWatcher(Worker):
         if self._last is not None and not 0 < frame.at - self._last.at <= RESET_GAP:
             self._finish()
         try:
-            self._see(frame, self._difference.look(frame.luma(ANALYSIS_WIDTH), frame.at))
+            luma = frame.luma(ANALYSIS_WIDTH)
         except SourceError:
             return  # a damaged picture; the next one is as good
+        self._see(frame, self._difference.look(luma, frame.at))
         self._last = frame
         self.analysed += 1
         self.cpu_s = time.thread_time()
@@ -222,7 +227,7 @@ class MotionWatcher(Worker):
 
     def _open(self, started: Started, frame: Frame) -> None:
         peak = peak_of(frame, started.reading)
-        kept: list[Frame] = []
+        kept: list[Look] = []
         strip: list[Picture] = []
         before = self._before(started.first)
         if before is not None:
@@ -267,22 +272,23 @@ class MotionWatcher(Worker):
         self._ring.clear()
         self._last = None
 
-    def _pictures(self, kind: Kind, frame: Frame, reading: Reading, kept: list[Frame]) -> Sequence[Picture]:
+    def _pictures(self, kind: Kind, frame: Frame, reading: Reading, kept: list[Look]) -> Sequence[Picture]:
         """The picture as a list of one, or none: when pictures are off, or it shows nothing new beside `kept`."""
         stills = self._settings.snapshots
-        if not stills.enabled or any(same(frame, other) for other in kept):
+        if not stills.enabled:
             return ()
-        kept.append(frame)
+        luma = frame.luma(ANALYSIS_WIDTH)
+        if any(frame.number == number or alike(luma, other) for number, other in kept):
+            return ()
+        try:
+            jpeg = frame.jpeg(quality=stills.quality)
+        except SourceError:
+            return ()  # a damaged picture; the event is worth keeping without it
+        kept.append((frame.number, luma))
         box = reading.regions[0].box if reading.regions else None
-        jpeg = frame.jpeg(quality=stills.quality)
         return (Picture(kind, frame.taken_at, jpeg, frame.width, frame.height, box, reading.area),)
 
 
 def peak_of(frame: Frame, reading: Reading) -> Peak:
     """The largest region of `reading` as a peak."""
     return Peak(frame.taken_at, reading.area, reading.regions[0].box)
-
-
-def same(one: Frame, other: Frame) -> bool:
-    """Whether two pictures show the same: one of them is enough."""
-    return one.number == other.number or alike(one.luma(ANALYSIS_WIDTH), other.luma(ANALYSIS_WIDTH))
