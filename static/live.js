@@ -112,6 +112,7 @@ export class Live extends EventTarget {
 }
 
 function leave() {
+  if (document.body.dataset.leaving) return; // the page itself is logging out, and knows where to go
   const back = location.pathname + location.search;
   location.assign(`/login?next=${encodeURIComponent(back)}`);
 }

@@ -59,6 +59,8 @@ export function toggleFullScreen(element = document.documentElement) {
   else element.requestFullscreen?.().catch(() => toast("This browser allows no full screen here.", { bad: true }));
 }
 
+document.querySelector("#logout")?.addEventListener("submit", () => (document.body.dataset.leaving = "yes"));
+
 const keys = document.querySelector("#keys");
 
 document.addEventListener("keydown", (event) => {
