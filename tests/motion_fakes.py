@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,7 +71,13 @@ def walker(at: float, picture: Any, start: float = 5.0, y: int = 30, width: int 
     return picture
 
 
-def scene(seconds: float, change: Change = lambda picture, at, dice: picture, fps: float = 5.0, noise: float = 1.0):
+def untouched(picture: Any, at: float, dice: np.random.Generator) -> Any:
+    return picture
+
+
+def scene(
+    seconds: float, change: Change = untouched, fps: float = 5.0, noise: float = 1.0
+) -> Iterator[tuple[Luma, float]]:
     """`(picture, at)` of a still ground that `change` disturbs, with noise; uint8, at `fps`."""
     dice, still = np.random.default_rng(3), ground()
     for index in range(int(seconds * fps)):
