@@ -49,6 +49,9 @@ class _Cameras(Collector):
         disk = stats["disk"]
         yield GaugeMetricFamily("dashboard_disk_free_bytes", "Free on the data folder's disk", disk["free_bytes"])
         yield GaugeMetricFamily("dashboard_disk_reserved", "1 while snapshots wait for room", float(disk["reserved"]))
+        yield CounterMetricFamily(
+            "dashboard_unsaved_snapshots", "Snapshots not kept, too little being free", disk["unsaved_snapshots"]
+        )
 
 
 def _filled(family: Any, cameras: Mapping[str, Mapping[str, Any]], key: str) -> Metric:

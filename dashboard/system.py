@@ -16,6 +16,7 @@ from dashboard import logs, metrics, notices
 from dashboard.capture.registry import CameraRegistry
 from dashboard.capture.thumbnail import thumbnail
 from dashboard.config import Camera, Config, ConfigWatcher, Retain
+from dashboard.errors import StoreError
 from dashboard.figures import process_figures
 from dashboard.motion.watchers import MotionWatchers
 from dashboard.scenes import with_scenes
@@ -173,12 +174,22 @@ class System:
         return {
             "cameras": {camera.id: self._camera_stats(camera) for camera in self.cameras},
             "process": {**process_figures(), "uptime_s": round(time.monotonic() - self._started, 1)},
-            "disk": {
-                "free_bytes": self.snapshots.free(),
-                "reserve_bytes": self.snapshots.reserve(),
-                "reserved": self.snapshots.reserved(),
-                "unsaved_snapshots": self.events.unsaved,
-            },
+            "disk": self._disk_stats(),
+        }
+
+    def _disk_stats(self) -> dict[str, Any]:
+        """The data folder's disk. One that cannot be asked costs no other figure: that is when they are looked at."""
+        free = reserve = error = None
+        try:
+            free, reserve = self.snapshots.free(), self.snapshots.reserve()
+        except StoreError as failure:
+            error = str(failure)
+        return {
+            "free_bytes": free,
+            "reserve_bytes": reserve,
+            "reserved": free is None or reserve is None or free < reserve,
+            "unsaved_snapshots": self.events.unsaved,
+            "error": error,
         }
 
     def _camera_stats(self, camera: Any) -> dict[str, Any]:
