@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from dashboard.capture.camera import Camera, hung_after
+from dashboard.capture.camera import Camera
 from dashboard.capture.pace import Backoff
+from dashboard.capture.reader import hung_after
 from dashboard.capture.source import Pixels
 from dashboard.channel import ChannelClosed
 from dashboard.errors import SourceError, SourceRefused
@@ -281,7 +282,7 @@ def test_a_thread_that_died_is_replaced(stage: Stage, monkeypatch: pytest.Monkey
 
     stage.camera.start()
     live(stage).put(die)
-    until(lambda: stage.camera._capture is not None and not stage.camera._capture.alive)
+    until(lambda: stage.camera._reader is not None and not stage.camera._reader.alive)
     stage.camera.look_after(time.monotonic())
     live(stage, 2)
     assert stage.camera.status().restarts == 1

@@ -9,34 +9,26 @@ from __future__ import annotations
 
 import itertools
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from dashboard.capture import jpeg
 from dashboard.capture.decoder import Decoder
 from dashboard.capture.frame import BgrFrame, Counts, Frame, Stamp
-from dashboard.capture.pace import Backoff, Pace, Quota, Rate
-from dashboard.capture.source import Packet, Pixels, Source, Spec, open_source
+from dashboard.capture.pace import Quota, Rate
+from dashboard.capture.reader import Opener, Reader, hung_after
+from dashboard.capture.source import Packet, Pixels, Spec, open_source
+from dashboard.capture.substream import Substream
 from dashboard.channel import Channel
-from dashboard.errors import SourceError, SourceRefused
 from dashboard.notices import CameraState, Notices
 from dashboard.worker import Worker
 
 log = logging.getLogger(__name__)
 
-Opener = Callable[[Spec], Source]
-
 PACKETS = 64
 """Packets kept for those who follow them: a few seconds."""
-MOST_FPS = 60.0
-"""Frames a second that are published where the configuration sets no limit; half a second's may come at once."""
-FLOOD_FPS = 120.0
-"""A camera that sends more than this is decoded at its key frames only."""
 STALLED = 1.0  # seconds without a picture, or 3 intervals if that is more
-UNREADABLE = 10.0  # seconds in which packets came and no picture could be made of them
 LOG_LINES = 5, 60.0  # at most so many in so many seconds
 
 
@@ -75,10 +67,11 @@ class Camera:
         """Newest picture only; decoding happens only while somebody follows."""
         self.packets: Channel[Packet] = Channel(depth=PACKETS)
         """Compressed pictures, published while somebody follows. Video begins at a packet with `key`."""
+        self._small: Channel[Frame] = Channel()
         self._notices = notices
         self._opener = opener
         self._lock = threading.Lock()  # for all below that changes
-        self._capture: Capture | None = None
+        self._reader: Reader | None = None
         self._counts = Counts()
         self._numbers = itertools.count(1)
         self._rate = Rate()
@@ -89,6 +82,12 @@ class Camera:
         self._size: tuple[int, int] | None = None
         self._codec: str | None = None
         self._quota = Quota(*LOG_LINES)
+        self._substream = Substream(self.id, self._small, self._numbers, opener, self.say)
+
+    @property
+    def small(self) -> Channel[Frame]:
+        """Small pictures for motion detection and small tiles: of the camera's substream, if it has one."""
+        return self._small if self.spec.substream else self.frames
 
     def start(self) -> None:
         """Start the thread, unless the camera is disabled."""
@@ -97,38 +96,41 @@ class Camera:
                 self._change("disabled", "")
                 return
             self._change("connecting", "")
-            capture = self._capture = Capture(self, self.spec, self._opener)
-        capture.start()
+            reader = self._reader = Reader(self, self.spec, self._opener)
+        reader.start()
+        if self.spec.substream:
+            self._substream.start(self.spec)
 
-    def signal(self) -> Worker | None:
-        """Ask the thread to end and go on without it; the thread, for those who wait for its end."""
+    def signal(self) -> list[Worker]:
+        """Ask the threads to end and go on without them; the threads, for those who wait for their end."""
         with self._lock:
-            capture, self._capture = self._capture, None
+            reader, self._reader = self._reader, None
             self._forget()
-        if capture is not None:
-            capture.stopping.set()
-        return capture
+        if reader is not None:
+            reader.stopping.set()
+        return [worker for worker in (reader, self._substream.signal()) if worker is not None]
 
     def stop(self, timeout: float = 2.0) -> bool:
-        """End for good: readers of the channels get their end. False when the thread did not end in `timeout` s."""
-        capture = self.signal()
-        ended = capture is None or capture.stop(timeout)
+        """End for good: readers of the channels get their end. False when a thread did not end in `timeout` s."""
+        deadline = time.monotonic() + timeout
+        ended = [worker.stop(max(0.0, deadline - time.monotonic())) for worker in self.signal()]
         self.close()
-        return ended
+        return all(ended)
 
     def close(self) -> None:
         """Tell the readers of the channels that nothing will come any more."""
-        self.frames.close()
-        self.packets.close()
+        for channel in (self.frames, self._small, self.packets):
+            channel.close()
 
     def look_after(self, now: float) -> None:
         """Called twice a second by the watchdog: tell a stall, replace a thread that hangs or has died.
 
         `now` is monotonic. This is outside the thread because a thread that hangs cannot tell.
         """
+        self._substream.look_after(now)
         with self._lock:
             self._notice_stall(now)
-            old = self._capture
+            old = self._reader
             if old is None or old.stopping.is_set():
                 return
             dead = not old.alive
@@ -138,13 +140,14 @@ class Camera:
             self._restarts += 1
             self._forget()
             self._change("offline", "its thread had ended" if dead else "its thread hung")
-            capture = self._capture = Capture(self, self.spec, self._opener)
+            reader = self._reader = Reader(self, self.spec, self._opener)
         self.say(logging.ERROR, f"the thread of camera {self.id} {'had ended' if dead else 'hung'} and was replaced")
-        capture.start()
+        reader.start()
 
     def status(self) -> CameraStatus:
         """How the camera is now. Never waits for its thread."""
         now = time.monotonic()
+        small = self._substream.counts
         with self._lock:
             self._notice_stall(now)
             width, height = self._size or (None, None)
@@ -156,13 +159,13 @@ class Camera:
                 fps=round(self._rate.per_second(now), 2) if live else 0.0,
                 frame_age_s=None if self._last_picture is None else round(now - self._last_picture, 3),
                 reconnects=max(0, self._opened - 1),
-                decoded_frames=self._counts.decoded,
-                encoded_jpegs=self._counts.encoded,
+                decoded_frames=self._counts.decoded + small.decoded,
+                encoded_jpegs=self._counts.encoded + small.encoded,
                 width=width,
                 height=height,
                 codec=self._codec,
-                restarts=self._restarts,
-                damaged=self._counts.damaged,
+                restarts=self._restarts + self._substream.restarts,
+                damaged=self._counts.damaged + small.damaged,
             )
 
     def say(self, level: int, text: str, error: Exception | None = None) -> None:
@@ -172,12 +175,16 @@ class Camera:
             more = f" ({held} more lines were left out)" if held else ""
             log.log(level, "%s%s", text, more, exc_info=error)
 
-    # What the capture thread calls. Each first makes sure that it is not a thread that was given up.
+    # The receiver of what its reader reads. Each first makes sure that it is not a thread that was given up.
 
-    def opened(self, capture: Capture) -> None:
+    def wants_connection(self) -> bool:
+        """A camera is always open: its state is to be known, and its packets are there when somebody comes."""
+        return True
+
+    def opened(self, reader: Reader) -> None:
         """The source is open."""
         with self._lock:
-            if capture is self._capture:
+            if reader is self._reader:
                 self._opened += 1
                 self._rate.clear()
 
@@ -189,10 +196,10 @@ class Camera:
         """For a picture that needs no decoder."""
         return Stamp(self.id, next(self._numbers), taken_at, at)
 
-    def took_packet(self, capture: Capture, packet: Packet) -> bool:
+    def took_packet(self, reader: Reader, packet: Packet) -> bool:
         """A packet came; whether somebody wants pixels."""
         with self._lock:
-            if capture is not self._capture:
+            if reader is not self._reader:
                 return False
             self._rate.add(packet.at)
             self._codec = packet.codec
@@ -200,53 +207,55 @@ class Camera:
                 if packet.codec == "mjpeg":
                     self.packets.clear()  # each stands for itself: only the newest is of use
                 self.packets.publish(packet)
-            wanted = self.frames.followers > 0
+            wanted = self.frames.followers > 0 or self._stands_in(packet.at)
             if not wanted:
                 self._picture(packet.at)
                 if packet.codec == "mjpeg" and self._size is None and (head := jpeg.whole(packet.data)):
                     self._size = head.width, head.height
             return wanted
 
-    def took_pixels(self, capture: Capture, pixels: Pixels) -> Frame | None:
+    def took_pixels(self, reader: Reader, pixels: Pixels) -> Frame | None:
         """A picture came that is no packet; the frame, if somebody wants it."""
         with self._lock:
-            if capture is not self._capture:
+            if reader is not self._reader:
                 return None
             self._rate.add(pixels.at)
             self._codec = "raw"
             self._size = pixels.pixels.shape[1], pixels.pixels.shape[0]
-            if not self.frames.followers:
+            if not (self.frames.followers or self._stands_in(pixels.at)):
                 self._picture(pixels.at)
                 return None
             self._counts.decoded += 1
             return BgrFrame(self.stamp(pixels.taken_at, pixels.at), pixels.pixels, self._counts)
 
-    def took_frame(self, capture: Capture, frame: Frame) -> None:
+    def took_frame(self, reader: Reader, frame: Frame) -> None:
         """A picture was made and is to be published."""
         with self._lock:
-            if capture is self._capture:
+            if reader is self._reader:
                 self._size = frame.width, frame.height
                 self._picture(frame.at)
                 self.frames.publish(frame)
+                if self._stands_in(frame.at):
+                    self._small.publish(frame)
 
-    def left_out(self, capture: Capture, at: float) -> None:
+    def left_out(self, reader: Reader, at: float) -> None:
         """A picture came that is one too many to be published."""
         with self._lock:
-            if capture is self._capture:
+            if reader is self._reader:
                 self._picture(at)
 
-    def went_down(self, capture: Capture, reason: str) -> bool:
+    def went_down(self, reader: Reader, reason: str) -> bool:
         """The source is gone; False when that was known or the thread was given up."""
         with self._lock:
-            if capture is not self._capture:
+            if reader is not self._reader:
                 return False
             self._forget()
             return self._change("offline", reason)
 
-    def restarted(self, capture: Capture) -> None:
+    def restarted(self, reader: Reader) -> None:
         """The thread failed of itself and goes on."""
         with self._lock:
-            if capture is self._capture:
+            if reader is self._reader:
                 self._restarts += 1
 
     # Below, the lock is held.
@@ -257,6 +266,10 @@ class Camera:
         if self._state != "live":
             self._change("live", "")
 
+    def _stands_in(self, now: float) -> bool:
+        """Whether somebody follows the small stream, and it gives nothing."""
+        return self._small.followers > 0 and self.small is self._small and not self._substream.serves(now)
+
     def _notice_stall(self, now: float) -> None:
         age = 0.0 if self._last_picture is None else now - self._last_picture
         if self._state == "live" and age > max(STALLED, 3 * self._rate.interval):
@@ -265,6 +278,7 @@ class Camera:
     def _forget(self) -> None:
         """What was seen is no longer what is."""
         self.frames.clear()
+        self._small.clear()
         self.packets.clear()
         self._rate.clear()
 
@@ -278,110 +292,3 @@ class Camera:
         self._state, self._reason = state, reason
         self._notices.publish(CameraState(self.id, state, reason, time.time()))
         return other
-
-
-def hung_after(spec: Spec) -> float:
-    """Seconds in one call of a library after which a thread counts as hung: far more than its own time limits."""
-    return 3 * spec.timeout + 5
-
-
-class Capture(Worker):
-    """The thread of a camera, for one configuration of it: opens, reads, decodes when wanted, and tries again."""
-
-    def __init__(self, camera: Camera, spec: Spec, opener: Opener) -> None:
-        super().__init__(f"capture-{camera.id}")
-        self.busy_since = time.monotonic()
-        """When the call began that it may hang in; in the future during a pause."""
-        self._camera = camera
-        self._spec = spec
-        self._opener = opener
-        self._backoff = Backoff(random.random)
-        self._down_since: float | None = time.monotonic()
-        self._tries = 0
-        self._first_picture: float | None = None
-
-    def run_once(self) -> None:
-        """One connection, from opening to its end, which is an error unless the thread is to stop."""
-        self.busy_since = time.monotonic()
-        self._first_picture = None
-        self._tries += 1
-        source = self._opener(self._spec)
-        try:
-            self._camera.opened(self)
-            self._follow(source)
-        finally:
-            source.close()
-
-    def pause_after(self, error: Exception) -> float:
-        """Tell why in words, once; the pause grows with the failures."""
-        now = time.monotonic()
-        if self._first_picture is not None:
-            self._backoff.ran(now - self._first_picture)
-        expected = isinstance(error, SourceError)
-        pause = self._backoff.pause(now, refused=isinstance(error, SourceRefused))
-        if not expected:
-            pause = min(pause, 4.0)
-            self._camera.restarted(self)
-        self.busy_since = now + pause
-        reason = str(error) if expected else "an error inside the dashboard; see its log"
-        if self._camera.went_down(self, reason):
-            self._down_since = self._down_since or now
-            if expected:
-                self._camera.say(logging.WARNING, f"offline: {reason}")
-        if not expected:
-            self._camera.say(logging.ERROR, f"camera {self._spec.id} failed, goes on in {pause:.0f} s", error)
-        return pause
-
-    def _follow(self, source: Source) -> None:
-        camera = self._camera
-        decoder = camera.new_decoder()
-        pace = self._pace()
-        rate = Rate()  # of what comes, to know a flood
-        last_good = time.monotonic()
-        while not self.stopping.is_set():
-            self.busy_since = time.monotonic()
-            item = source.read()
-            if item is None:
-                continue
-            rate.add(item.at)
-            # Video must be decoded whole, also what is then left out; only a flood is cut down to its key frames.
-            flood = rate.interval < 1 / FLOOD_FPS and rate.per_second(item.at) > FLOOD_FPS
-            skipped = flood and isinstance(item, Packet) and item.codec != "mjpeg" and not item.key
-            in_time = not skipped and pace.allows(item.at)  # what gives no picture takes no turn
-            frame: Frame | None
-            if isinstance(item, Pixels):
-                frame = camera.took_pixels(self, item)
-            elif not camera.took_packet(self, item):
-                frame = decoder.push(item, wanted=False)
-                last_good = item.at
-            elif item.codec == "mjpeg":
-                frame = decoder.push(item, wanted=in_time)
-            else:
-                frame = decoder.push(item, wanted=not skipped)
-            if frame is not None and in_time:
-                camera.took_frame(self, frame)
-                last_good = item.at
-            elif frame is not None or not in_time:
-                camera.left_out(self, item.at)
-            elif item.at - last_good > max(UNREADABLE, 2 * self._spec.timeout):
-                raise SourceError("what it sends cannot be read as pictures")
-            self._note_good(item.at)
-
-    def _note_good(self, at: float) -> None:
-        """The first picture of a connection: say so if the camera was away."""
-        if self._first_picture is not None:
-            return
-        self._first_picture = at
-        if self._down_since is not None:
-            away = at - self._down_since
-            tries = f" after {away:.0f} s and {self._tries} tries" if self._tries > 1 else ""
-            self._camera.say(logging.INFO, f"live{tries}")
-        self._down_since = None
-        self._tries = 0
-
-    def _pace(self) -> Pace:
-        """Of publishing; what is configured may be nonsense."""
-        fps = self._spec.fps
-        if fps is not None and 0 < fps < MOST_FPS:
-            return Pace(max(fps, 0.01))
-        return Pace(MOST_FPS, slack=MOST_FPS / 4)

@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dashboard.capture.camera import Camera, Opener
+from dashboard.capture.camera import Camera
+from dashboard.capture.reader import Opener
 from dashboard.capture.source import Spec, open_source
 from dashboard.notices import Notices
 from dashboard.worker import Worker
@@ -62,7 +63,7 @@ class CameraRegistry:
             again = [camera for camera, spec in changed if _connection(camera.spec) != _connection(spec)]
             self._cameras = new
             # A device can be opened only after it was let go.
-            self._wait_for([camera.signal() for camera in [*removed, *again]])
+            self._wait_for([worker for camera in [*removed, *again] for worker in camera.signal()])
             for camera in removed:
                 camera.close()
             for camera, spec in changed:
@@ -80,7 +81,7 @@ class CameraRegistry:
         self._watchdog.stopping.set()
         with self._applying:
             cameras = list(self._cameras.values())
-            self._wait_for([self._watchdog, *(camera.signal() for camera in cameras)])
+            self._wait_for([self._watchdog, *(worker for camera in cameras for worker in camera.signal())])
             for camera in cameras:
                 camera.close()
 
@@ -95,10 +96,10 @@ class CameraRegistry:
         return len(self._cameras)
 
     @staticmethod
-    def _wait_for(workers: Iterable[Worker | None]) -> None:
+    def _wait_for(workers: Iterable[Worker]) -> None:
         deadline = time.monotonic() + STOP_WITHIN
         for worker in workers:
-            if worker is not None and not worker.stop(max(0.0, deadline - time.monotonic())):
+            if not worker.stop(max(0.0, deadline - time.monotonic())):
                 log.warning("%s does not end and is left behind", worker.name)
 
 
@@ -120,7 +121,8 @@ class Watchdog(Worker):
 def _connection(spec: Spec) -> tuple[object, ...]:
     """The part of a configuration that asks for a new connection when it changes."""
     address = spec.connect_url() if spec.kind == "network" else None
+    small = spec.connect_url(substream=True) if spec.substream else None
     return (
-        *(spec.kind, spec.enabled, address, spec.device, spec.replay),
+        *(spec.kind, spec.enabled, address, small, spec.device, spec.replay),
         *(spec.transport, spec.timeout, spec.width, spec.height, spec.fps),
     )

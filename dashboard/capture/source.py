@@ -50,8 +50,12 @@ class Spec(Protocol):
     def fps(self) -> float | None:
         """What is asked of a device; of every camera, at most so many pictures a second are published."""
 
-    def connect_url(self) -> str:
-        """The URL with percent-encoded credentials; never shown to anybody."""
+    @property
+    def substream(self) -> str | None:
+        """The address of the small stream, if the camera has one."""
+
+    def connect_url(self, substream: bool = False) -> str:
+        """The URL, or that of the small stream, with percent-encoded credentials; never shown to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
