@@ -1,6 +1,6 @@
 """Whether rows and files agree: looks, and changes nothing. Mending belongs to `reconcile`, at the next start.
 
-Works beside a running server: what is younger than `young` seconds may be half-way through and is passed over.
+Works beside a running server: what is young may be half-way through and is passed over.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from sqlalchemy import select
 from dashboard.errors import NotFound, StoreError
 from dashboard.store.batches import HANDFUL, batched
 from dashboard.store.database import Database
+from dashboard.store.folder import DataFolder
 from dashboard.store.models import Garbage, Snapshot
 from dashboard.store.reconcile import without_row
 from dashboard.store.snapshots import TEMPORARY, Snapshots
 from dashboard.store.times import Clock, utc
 
-YOUNG = 60.0
+BESIDE_A_SERVER = 60.0
+"""Seconds in which a server that works gives a new file its row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,15 @@ class Finding:
 
 
 def check(
-    db: Database, snapshots: Snapshots, *, young: float = YOUNG, hashes: bool = True, clock: Clock = time.time
+    db: Database, snapshots: Snapshots, *, young: float | None = None, hashes: bool = True, clock: Clock = time.time
 ) -> Iterator[Finding]:
     """Everything that is wrong, as it is found. `hashes`: read each file and compare. Raises StoreError.
 
+    `young`: files of the last so many seconds are passed over; None: of the last minute beside a server, else none.
     Kinds: damaged database, row without file, wrong size, wrong hash, file without row, leftover, link.
     """
+    if young is None:
+        young = BESIDE_A_SERVER if DataFolder(snapshots.data_dir).held() else 0.0
     before = utc(clock() - young)
     for line in db.damage():
         yield Finding("damaged database", "dashboard.db", line)

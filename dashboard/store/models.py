@@ -152,7 +152,8 @@ class Snapshot(Base):
     """One saved picture of an event: a row that describes exactly one file."""
 
     __tablename__ = "snapshots"
-    __table_args__ = (Index(None, "event_id"), UniqueConstraint("path"), COUNT_ON)
+    # `size` is inside, so that what a camera takes up is summed without reading the rows.
+    __table_args__ = (Index("ix_snapshots_event_id", "event_id", "size"), UniqueConstraint("path"), COUNT_ON)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     event_id: Mapped[int] = mapped_column(Key, ForeignKey("events.id", ondelete="CASCADE"))

@@ -28,6 +28,9 @@ from dashboard.worker import Worker
 
 log = logging.getLogger(__name__)
 
+BATCH = 100
+"""Files taken up in one transaction; a watcher that has an event to store waits for it."""
+
 SAME_EVENT = timedelta(seconds=10)
 """A found picture this near to an event belongs to it."""
 
@@ -83,9 +86,11 @@ class Reconciler(Worker):
 
     def reconcile(self) -> Reconciled:
         """Do all of it, or as much as there is time for before `stop`. Raises StoreError."""
+        for line in self._db.damage():
+            log.error("the database is damaged, put back a copy of it soon: %s", line)
         found = Reconciled()
         found.garbage = self._events.empty_garbage()
-        for some in batched(self._old_files(found)):
+        for some in batched(self._old_files(found), BATCH):
             if self.stopping.is_set():
                 return found
             self._take_up(without_row(self._db, some), found)

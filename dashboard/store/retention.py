@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 EVERY = 300.0
 """Seconds between two rounds."""
 
-BATCH = 200
+BATCH = 100
 """Events deleted in one transaction: long enough to be fast, short enough that a watcher need not wait."""
 
 

@@ -99,7 +99,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("path", name=op.f("uq_snapshots_path")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_snapshots_event_id"), "snapshots", ["event_id"])
+    op.create_index("ix_snapshots_event_id", "snapshots", ["event_id", "size"])
 
 
 def downgrade() -> None:
