@@ -36,7 +36,8 @@ export function age(ms) {
 /** "14:02:11 CET" if that was today, "Mon 23 Nov 14:02:11 CET" otherwise: as the server writes it. */
 export function moment(ms, now) {
   const [at, today] = [ms, now].map((time) => Object.fromEntries(formatter.formatToParts(time).map(({ type, value }) => [type, value])));
-  const name = zoneNames.get(at.timeZoneName) ?? at.timeZoneName.replace("GMT", "UTC");
+  const offset = at.timeZoneName.replace(/^GMT$/, "GMT+00:00"); // browsers differ
+  const name = zoneNames.get(offset) ?? offset.replace("GMT", "UTC");
   const clock = `${at.hour}:${at.minute}:${at.second} ${name}`;
   const sameDay = ["year", "month", "day"].every((part) => at[part] === today[part]);
   return sameDay ? clock : `${at.weekday} ${at.day} ${at.month} ${clock}`;

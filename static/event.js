@@ -67,6 +67,13 @@ async function remove() {
   }
 }
 
+/** To the list; by the browser's own history if one came from there, so that it is where it was. */
+function back() {
+  const link = document.querySelector("#back");
+  if (document.referrer && new URL(document.referrer).pathname === "/events" && history.length > 1) history.back();
+  else link.click();
+}
+
 const isMarked = () => markButton.getAttribute("aria-pressed") === "true";
 markButton.addEventListener("click", () => mark(!isMarked()));
 boxButton?.addEventListener("click", () => boxes(story.classList.contains("nobox")));
@@ -88,7 +95,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "r") mark(!isMarked());
   if (event.key === "b" && boxButton) boxes(story.classList.contains("nobox"));
   if (event.key === "Delete" || event.key === "Backspace") remove();
-  if (event.key === "Escape") document.querySelector("#back").click();
+  if (event.key === "Escape") back();
   if (/^[1-4]$/.test(event.key)) strip?.querySelectorAll("a")[event.key - 1]?.click();
 });
 
@@ -100,6 +107,7 @@ live.addEventListener("event", ({ detail }) => {
 });
 
 try {
+  sessionStorage.setItem("event", id); // the list puts the focus back on it
   if (localStorage.getItem("boxes") === "no") boxes(false);
 } catch {
   // As above.

@@ -2,18 +2,14 @@
 
 const TILE = 16 / 9;
 
-/** The number of columns that makes `n` tiles as large as they can be in a field of `aspect` (width / height). */
+/**
+ * The number of columns for `n` tiles in a field of `aspect` (width / height): tiles as large as they can be, and of
+ * the numbers that come near to that the largest, since it fills the field from side to side.
+ */
 export function columns(n, aspect) {
-  let best = 1;
-  let widest = 0;
-  for (let count = 1; count <= n; count += 1) {
-    const width = Math.min(aspect / count, TILE / Math.ceil(n / count)); // in heights of the field
-    if (width > widest + 1e-9) {
-      widest = width;
-      best = count;
-    }
-  }
-  return best;
+  const widths = Array.from({ length: n }, (_, place) => Math.min(aspect / (place + 1), TILE / Math.ceil(n / (place + 1))));
+  const widest = Math.max(...widths); // in heights of the field
+  return widths.findLastIndex((width) => width >= 0.94 * widest) + 1;
 }
 
 /** Columns and tile width for a field in CSS pixels; `scrolls` when tiles would be too small to see all at once. */

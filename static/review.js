@@ -49,6 +49,24 @@ async function mark(card, reviewed) {
   }
 }
 
+/** All events on this page that are not reviewed yet, with one request and one Undo. */
+async function markAll() {
+  const open = cards().filter((card) => !card.classList.contains("reviewed"));
+  if (!open.length) return toast("Every event on this page is reviewed already.");
+  await setAll(open, true);
+}
+
+async function setAll(some, reviewed) {
+  try {
+    await call("POST", "/api/events/reviewed", { events: some.map((card) => Number(card.dataset.event)), reviewed });
+    for (const card of some) show(card, reviewed);
+    const count = some.length === 1 ? "1 event" : `${some.length} events`;
+    toast(reviewed ? `${count} marked reviewed.` : `${count} marked as still to review.`, { undo: () => setAll(some, !reviewed) });
+  } catch (error) {
+    toast(error.message, { bad: true });
+  }
+}
+
 function show(card, reviewed) {
   card.classList.toggle("reviewed", reviewed);
   card.querySelector(".tick")?.setAttribute("aria-pressed", reviewed);
@@ -137,6 +155,8 @@ pill.addEventListener("click", () => {
   refresh();
 });
 
+document.querySelector("#mark-all").addEventListener("click", markAll);
+
 list.addEventListener("click", (event) => {
   const tick = event.target.closest(".tick");
   if (tick) mark(tick.closest(".event"), tick.getAttribute("aria-pressed") !== "true");
@@ -155,6 +175,13 @@ filters.addEventListener("change", (event) => {
 });
 addEventListener("pageshow", () => {
   for (const field of filters.elements) field.disabled = false;
+  try {
+    const seen = sessionStorage.getItem("event");
+    sessionStorage.removeItem("event");
+    if (seen) list.querySelector(`.event[data-event="${Number(seen)}"] a`)?.focus();
+  } catch {
+    // Storage may be forbidden; then the list begins at its top.
+  }
 });
 
 document.addEventListener("keydown", (event) => {
@@ -165,6 +192,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     return go(moves[event.key]);
   }
+  if (event.key === "R") return markAll();
   if (event.key === "r" && card) return mark(card, !card.classList.contains("reviewed"));
   if ((event.key === "Delete" || event.key === "Backspace") && card) {
     event.preventDefault();

@@ -134,6 +134,13 @@ live.addEventListener("cameras", ({ detail }) => arrange(detail.cameras));
 live.addEventListener("status", ({ detail }) => {
   for (const [id, status] of Object.entries(detail.cameras)) tiles.get(id)?.status(status);
 });
+/** A wall on full screen keeps the screen on, where the browser lets it. */
+async function keepAwake() {
+  if (document.fullscreenElement && !document.hidden) await navigator.wakeLock?.request("screen").catch(() => {});
+}
+
+document.addEventListener("fullscreenchange", keepAwake);
+document.addEventListener("visibilitychange", keepAwake);
 document.addEventListener("visibilitychange", watch);
 new ResizeObserver(lay).observe(document.body);
 new ResizeObserver(lay).observe(document.querySelector(".banners"));

@@ -166,6 +166,20 @@ def test_marking_takes_a_yes_or_a_no(place: tuple[Flask, Store], body: bytes) ->
     assert (answer.status_code, list(answer.json)) == (400, ["error"])
 
 
+def test_marking_a_page_at_once(place: tuple[Flask, Store]) -> None:
+    app, store = place
+    made = [store.event("door", NOON + 10 * number, pictures=["start"]) for number in range(3)]
+    client = signed_in(app)
+    head = token_of(client)
+    body = {"events": [*made, 10**9], "reviewed": True}
+    assert sorted(client.post("/api/events/reviewed", json=body, headers=head).json["events"]) == made
+    assert all(event["reviewed"] for event in client.get("/api/events").json["events"])
+    for events in ([], ["1"], [True], [1.5], [-1], [2**63], [None], [[1]], list(range(1, 102)), "1", 1, None):
+        answer = client.post("/api/events/reviewed", json={"events": events, "reviewed": False}, headers=head)
+        assert (answer.status_code, list(answer.json)) == (400, ["error"]), events
+    assert client.post("/api/events/reviewed", json=body).status_code in {400, 403}  # without the token of a page
+
+
 HOSTILE = [
     "-1",
     "0",

@@ -305,6 +305,11 @@ def test_review_with_the_keyboard(browser: Browser, place: Site) -> None:
         page.wait_for_url(f"**/events/{made[2]}")
         page.keyboard.press("Escape")
         page.wait_for_url("**/events")
+        page.wait_for_function(f"() => document.activeElement?.closest('.event')?.dataset.event === '{made[2]}'")
+        page.keyboard.press("Shift+R")
+        wait(lambda: all(event.reviewed for event in place.store.events.page().events))
+        page.click(".toast >> text=Undo")
+        wait(lambda: not any(event.reviewed for event in place.store.events.page().events))
 
 
 def ids(place: Site) -> list[int]:

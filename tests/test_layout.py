@@ -53,6 +53,7 @@ def test_columns_make_tiles_as_large_as_they_can_be() -> None:
         (3, desk, 2),
         (4, desk, 2),
         (5, desk, 3),
+        (5, 1440 / 848, 3),
         (6, desk, 3),
         (9, desk, 3),
         (10, desk, 4),

@@ -144,6 +144,20 @@ def reviewed(number: int) -> Response:
     return jsonify(id=number, reviewed=wanted)
 
 
+@blueprint.post("/events/reviewed")
+def reviewed_many() -> Response:
+    """The events of a page at once: `{"events": [7, 8], "reviewed": true}`; those that are gone are left out."""
+    body = request.get_json(silent=True)
+    numbers, wanted = (body.get("events"), body.get("reviewed")) if isinstance(body, dict) else (None, None)
+    if not isinstance(wanted, bool) or not isinstance(numbers, list) or not 1 <= len(numbers) <= query.MOST_ROWS:
+        abort(400, description=f'send {{"events": […], "reviewed": true}} with up to {query.MOST_ROWS} events')
+    if not all(type(number) is int and 0 < number <= LAST for number in numbers):
+        abort(400, description="events: not all are numbers of events")
+    visitor = current()
+    changed = current_parts().events.mark_many(numbers, wanted, visitor.name if visitor else "")
+    return jsonify(events=changed, reviewed=wanted)
+
+
 @blueprint.get(f"/events/<int(max={LAST}):number>/snapshot.jpg")
 def snapshot(number: int) -> Response:
     event, found = _snapshot(number)

@@ -57,8 +57,7 @@ def zone_names(now: datetime) -> str:
     for month in (1, 7):
         at = datetime(now.year, month, 1, tzinfo=UTC)
         offset = at.astimezone(zone).strftime("%z")
-        shown = "GMT" if offset == "+0000" else f"GMT{offset[:3]}:{offset[3:5]}"
-        found[shown] = times.zone_name(at, zone)
+        found[f"GMT{offset[:3]}:{offset[3:5]}"] = times.zone_name(at, zone)
     return " ".join(f"{offset}={name}" for offset, name in found.items())
 
 
