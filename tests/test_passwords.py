@@ -15,6 +15,7 @@ from tests.stores import cheap
 @pytest.mark.parametrize(
     "password",
     [
+        "midnight", "Steelers", "liverpool1", "minecraft", "qweasdzxc", "drowssap", "ghbdtnbr", "realmadrid",
         "password", "Password1", "passw0rd", "P@ssw0rd", "p4ssw0rd!", "password123", "123password", "passwordpassword",
         "12345678", "123456789", "1234567890", "87654321", "11111111", "00000000", "12341234", "123123123", "abcabcabc",
         "qwertyui", "qwerty123", "qwertyuiop", "1q2w3e4r", "1qaz2wsx", "q1w2e3r4", "asdfghjkl", "zxcvbnm1", "qazwsxedc",
