@@ -22,6 +22,7 @@ from tests.browser import Browser, Page, chromium
 PASSWORD = "only for this measurement"
 FPS, SOCKETS, LOGOUT_S = 4.0, 2, 1.0  # the targets
 SETTLE_S = 5.0
+WITH_PICTURE = "n => [...document.querySelectorAll('.tile.live .age')].filter(age => age.textContent).length === n"
 
 
 class Drawn:
@@ -43,10 +44,7 @@ def wall(browser: Browser, base: str, cameras: int, seconds: float, pid: int) ->
         drawn = Drawn(page)
         page.sign_in(base, "bench", PASSWORD)
         started = time.monotonic()
-        page.wait_for_function(
-            f"() => [...document.querySelectorAll('.tile.live .age')].filter(age => age.textContent).length === {cameras}",
-            timeout=60_000,
-        )
+        page.wait_for_function(WITH_PICTURE, arg=cameras, timeout=60_000)
         all_live = time.monotonic() - started
         page.wait_for_timeout(SETTLE_S * 1000)
         before, cost = Counter(drawn.counts), Cost.of(pid)
