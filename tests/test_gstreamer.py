@@ -10,6 +10,9 @@ from pathlib import Path
 import av
 import pytest
 
+from dashboard import notices
+from dashboard.capture.camera import Camera
+from dashboard.config import Camera as CameraConfig
 from tests.servers import gst_rtsp
 from tests.servers.clips import Clip, ClipMaker, read_number
 from tests.servers.gst_rtsp import GstRtspServer
@@ -52,3 +55,27 @@ def test_it_plays_every_picture_over_tcp_and_udp(transport: str, server: GstRtsp
     first = found[0]
     assert first is not None
     assert found == [(first + index) % clip.frames for index in range(40)]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_our_camera_gets_every_picture(transport: str, server: GstRtspServer, clip: Clip) -> None:
+    url = server.urls[1]
+    camera = Camera(
+        CameraConfig.model_validate({"id": "gst", "url": url, "transport": transport}), notices.new_channel()
+    )
+    found: list[int | None] = []
+    with camera.frames.subscribe() as frames:
+        camera.start()
+        try:
+            end = time.monotonic() + 30
+            while len(found) < 40 and time.monotonic() < end:
+                if (frame := frames.next(0.5)) is not None:
+                    found.append(read_number(frame.luma()))
+            assert camera.status().state == "live"
+        finally:
+            assert camera.stop(10)
+        missed = frames.missed
+    first = found[0]
+    assert first is not None
+    assert missed or found == [(first + index) % clip.frames for index in range(40)]  # missed: we looked too late
+    assert len(found) == 40
