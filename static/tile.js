@@ -57,6 +57,7 @@ export class Tile {
       if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
         this.canvas.width = bitmap.width;
         this.canvas.height = bitmap.height;
+        this.#drawBoxes();
       }
       this.context.drawImage(bitmap, 0, 0);
       bitmap.close();
