@@ -55,11 +55,13 @@ def render(name: str, path: Path, progress: Callable[[float], None] | None = Non
 
     Raises KeyError for an unknown scene, RenderError when the encoder or the disk refuses.
     """
+    import av
+
     from demo import film
 
     try:
         film.shoot(film.load(name)(film.SIZE), path, progress)
-    except OSError as error:  # av's errors are OSErrors or ValueErrors with an errno
+    except (OSError, av.FFmpegError) as error:
         raise RenderError(f"the scene {name} could not be filmed: {error.strerror or error}") from error
 
 

@@ -51,10 +51,8 @@ class Corridor:
     def frame(self, at: float) -> Picture:
         glow = _flicker(at)
         picture: Picture = cv2.addWeighted(self._on, glow, self._dim, 1 - glow, 0) if glow < 1 else self._on.copy()
-        stage = Stage(
-            self._view, self._depth, [(light, 1.0) for group in self._lights.values() for light in group], EXPOSURE
-        )
         for body in _cast(at):
+            stage = Stage(self._view, self._depth, self._near(body), EXPOSURE)
             self._reflect(picture, body, stage)
             mask = np.zeros(picture.shape[:2], np.float32)
             figures.under(mask, body, self._view, 0.34, 0.42)
@@ -62,6 +60,12 @@ class Corridor:
             figures.darken(picture, mask, 1.6)
             figures.paint(picture, body, stage)
         return picture
+
+    def _near(self, body: Body) -> list[tuple[Light, float]]:
+        """The lights that matter to `body`: far tubes add next to nothing and cost as much as near ones."""
+        middle = body.a.mean(axis=0)
+        lights = [light for group in self._lights.values() for light in group]
+        return [(light, 1.0) for light in lights if not isinstance(light, Lamp) or _far(light, middle) < 4.5]
 
     def _furnished(self, linear: Floats, old: float) -> Picture:
         """The lit set as a picture, with the round things that stand in it."""
@@ -104,7 +108,9 @@ class Corridor:
         depth = np.where(self._floor, np.float32(1e3), np.float32(0))
         lights: list[tuple[Light, float]] = [(_Below(light), power) for light, power in stage.lights]
         shown = picture.copy()
-        figures.paint(shown, body.moved(lambda points: points * flip), Stage(stage.view, depth, lights, EXPOSURE), 0.38)
+        figures.paint(
+            shown, body.moved(lambda points: points * flip), Stage(stage.view, depth, lights, EXPOSURE), 0.38, 1
+        )
         rows = np.flatnonzero((shown != picture).any(axis=(1, 2)))
         if len(rows):
             window = slice(max(rows[0] - 12, 0), rows[-1] + 12)
@@ -123,6 +129,10 @@ class _Below:
     def shade(self, points: Floats, normals: Floats) -> Floats:
         flip = vector(1, 1, -1)
         return self._light.shade(points * flip, normals * flip)
+
+
+def _far(lamp: Lamp, place: Floats) -> float:
+    return float(np.linalg.norm(lamp.place - place))
 
 
 def _flicker(at: float) -> float:

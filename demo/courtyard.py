@@ -44,6 +44,8 @@ class Courtyard:
             "sun": [sun],
             "lamp": [
                 Lamp(LAMP, vector(8.5, 5.0, 2.2), vector(0.0, -0.55, -1), -0.1, 0.25),
+                # A street lamp behind the camera, so that who crosses the yard is more than an outline.
+                Lamp(vector(-2.5, -1.5, 4.5), vector(2.4, 2.6, 3.0), None, 0, 2.0),
                 Lamp(vector(1.75, BACK - 0.5, 1.6), vector(0.9, 0.55, 0.25), vector(0, -1, -0.3), 0.0, 0.6),
             ],
         }
@@ -410,5 +412,5 @@ def _cast(at: float) -> list[Body]:
     if 24.6 < at < 30.6:
         walked = eased(at, 24.6, 30.6, 0.03) * _CAT.length
         place, heading = _CAT.at(walked)
-        out.append(figures.cat(place, heading, walked, rgb("ffdca8")))
+        out.append(figures.cat(place, heading, walked, rgb("2b221d")))
     return out

@@ -258,7 +258,7 @@ class Stage:
         return total
 
 
-def paint(picture: Picture, body: Body, stage: Stage, opacity: float = 1.0) -> None:
+def paint(picture: Picture, body: Body, stage: Stage, opacity: float = 1.0, fine: int = FINE) -> None:
     """Draw `body` into `picture` (h, w, 3), hidden where the set is nearer."""
     view = stage.view
     a, b = view.project(body.a), view.project(body.b)
@@ -269,15 +269,15 @@ def paint(picture: Picture, body: Body, stage: Stage, opacity: float = 1.0) -> N
     x1, y1 = np.minimum(np.ceil(tops.max(axis=0)).astype(int) + 2, view.size)
     if x0 >= x1 or y0 >= y1:
         return
-    patch = _Patch((y1 - y0) * FINE, (x1 - x0) * FINE, stage.depth[y0:y1, x0:x1])
+    patch = _Patch(fine, (y1 - y0) * fine, (x1 - x0) * fine, stage.depth[y0:y1, x0:x1])
     corner = vector(x0, y0)
     order = np.argsort(np.minimum(a[:, 2], b[:, 2]))
     for i in order:
         patch.limb(
-            (a[i, :2] - corner) * FINE,
-            (b[i, :2] - corner) * FINE,
-            ra[i] * FINE,
-            rb[i] * FINE,
+            (a[i, :2] - corner) * fine,
+            (b[i, :2] - corner) * fine,
+            ra[i] * fine,
+            rb[i] * fine,
             (a[i, 2], b[i, 2]),
             body.color[i],
             float(body.ra[i]),
@@ -288,7 +288,8 @@ def paint(picture: Picture, body: Body, stage: Stage, opacity: float = 1.0) -> N
 class _Patch:
     """A small enlarged picture with depth, into which limbs go."""
 
-    def __init__(self, height: int, width: int, hidden: Floats) -> None:
+    def __init__(self, fine: int, height: int, width: int, hidden: Floats) -> None:
+        self._fine = fine
         self.depth = cv2.resize(hidden, (width, height), interpolation=cv2.INTER_NEAREST)
         self.color = np.zeros((height, width, 3), np.float32)
         self.normal = np.zeros((height, width, 3), np.float32)
@@ -325,7 +326,10 @@ class _Patch:
             return
         view = stage.view
         slope = np.stack(
-            [(column + 0.5) / FINE + corner[0] - view.size[0] / 2, (row + 0.5) / FINE + corner[1] - view.size[1] / 2],
+            [
+                (column + 0.5) / self._fine + corner[0] - view.size[0] / 2,
+                (row + 0.5) / self._fine + corner[1] - view.size[1] / 2,
+            ],
             -1,
         )
         rays = np.concatenate([slope / view.focal, np.ones((len(row), 1))], axis=1).astype(np.float32)

@@ -163,6 +163,18 @@ def test_a_disk_that_refuses_is_told_in_words(tmp_path: Path, monkeypatch: pytes
         demo.render("courtyard", tmp_path / "file" / "x.mp4")
 
 
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encode(scene: film.Scene, path: Path, *rest: object) -> None:
+        path.write_bytes(b"half")
+        raise av.FFmpegError(28, "No space left on device")
+
+    monkeypatch.setattr(film, "load", lambda name: Ball)
+    monkeypatch.setattr(film, "_encode", encode)
+    with pytest.raises(demo.RenderError, match="No space left"):
+        demo.render("courtyard", tmp_path / "x.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
 @dataclass
 class FakeCrews:
     """Stands in for the processes: writes what they would."""
