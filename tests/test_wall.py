@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from dashboard import notices
+from dashboard.channel import Channel
 from dashboard.live.audience import Audience
 from dashboard.live.bulletin import Bulletin, Listener, differs, state
 from dashboard.live.feed import Feeds
@@ -210,6 +211,23 @@ def test_a_new_set_of_tiles_replaces_the_old_one() -> None:
         await house.until(lambda: (door.frames.followers, yard.frames.followers) == (0, 1))
         house.page.watch()
         await house.until(lambda: yard.frames.followers == 0)
+
+    with_house(body)
+
+
+def test_small_tiles_follow_the_small_stream_while_there_is_one() -> None:
+    async def body(house: House) -> None:
+        door = house.cameras.by_id["door"]
+        door.small = Channel()
+        house.page.watch(("door", 480, 8))
+        await house.until(lambda: (door.small.followers, door.frames.followers) == (1, 0))
+        house.page.watch(("door", 960, 8))
+        await house.until(lambda: (door.small.followers, door.frames.followers) == (0, 1))
+        house.page.watch(("door", 480, 8))
+        await house.until(lambda: (door.small.followers, door.frames.followers) == (1, 0))
+        small, door.small = door.small, door.frames
+        house.told.publish(notices.CamerasChanged((), (), ("door",), time.time()))
+        await house.until(lambda: (small.followers, door.frames.followers) == (0, 1))
 
     with_house(body)
 

@@ -93,6 +93,7 @@ class FakeCamera:
         self.id = camera
         self.spec = FakeSpec(camera, name or camera.title())
         self.frames: Channel[FakeFrame] = Channel()
+        self.small = self.frames
         self.packets: Channel[bytes] = Channel()
         self.state, self.reason, self.since = state, reason, time.time()
         self.published = 0

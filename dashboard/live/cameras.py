@@ -24,7 +24,10 @@ class Status(Protocol):
 
 
 class Camera(Protocol):
-    """A camera: its pictures, its state, and, as `spec`, its name and whether it is enabled."""
+    """A camera: its pictures, its state, and, as `spec`, its name and whether it is enabled.
+
+    `small` gives pictures good enough for small tiles; it is `frames` itself when the camera has no small stream.
+    """
 
     @property
     def id(self) -> str: ...
@@ -32,6 +35,8 @@ class Camera(Protocol):
     def spec(self) -> Any: ...
     @property
     def frames(self) -> Channel[Any]: ...
+    @property
+    def small(self) -> Channel[Any]: ...
 
     def status(self) -> Status: ...
 

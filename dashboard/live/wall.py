@@ -18,10 +18,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dashboard.channel import ChannelClosed
+from dashboard.channel import Channel, ChannelClosed
 from dashboard.live.audience import Audience
 from dashboard.live.bulletin import Bulletin, cameras_text
-from dashboard.live.cameras import Camera, Cameras
+from dashboard.live.cameras import Cameras
 from dashboard.live.feed import Feeds, Picture, Viewer, snapped_width
 
 HEADER = struct.Struct(">BBHIQI")
@@ -29,6 +29,8 @@ VERSION = 1
 MAX_MESSAGE = 16 * 1024
 MAX_TILES = 128
 QUALITY = 70
+SMALL_WIDTH = 480
+"""Tiles up to this many pixels wide are content with a camera's small stream."""
 DRAWN_WITHIN_S = 2.0
 """Seconds after which a picture counts as drawn though the browser has not said so (a hidden page, a lost word)."""
 WAIT_S = 5.0
@@ -129,7 +131,7 @@ class _Shown:
     """A tile that the page shows: the task that feeds it and the picture that is under way."""
 
     tile: Tile
-    camera: Camera | None = None
+    frames: Channel[Any] | None = None
     under_way: int | None = None
     drawn: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -204,7 +206,7 @@ class Wall:
             self._indexes = {camera.id: index for index, camera in enumerate(cameras)}
             await self._browser.send_text(cameras_text(cameras))
         for shown in list(self._shown.values()):
-            if shown.camera is not self._cameras.get(shown.tile.camera):
+            if shown.frames is not self._frames_for(shown.tile):
                 self._start(shown)
 
     def _show(self, tiles: tuple[Tile, ...]) -> None:
@@ -219,8 +221,14 @@ class Wall:
 
     def _start(self, shown: _Shown) -> None:
         self._cancel(shown)
-        shown.camera = self._cameras.get(shown.tile.camera)
+        shown.frames = self._frames_for(shown.tile)
         shown.task = asyncio.create_task(self._feed(shown))
+
+    def _frames_for(self, tile: Tile) -> Channel[Any] | None:
+        camera = self._cameras.get(tile.camera)
+        if camera is None:
+            return None
+        return camera.small if tile.width <= SMALL_WIDTH else camera.frames
 
     @staticmethod
     def _cancel(shown: _Shown) -> None:
@@ -229,12 +237,12 @@ class Wall:
 
     async def _feed(self, shown: _Shown) -> None:
         """Send a tile's pictures, for as long as its camera is there."""
-        tile, camera = shown.tile, shown.camera
-        if camera is None:
+        tile, frames = shown.tile, shown.frames
+        if frames is None:
             return
         self._audience.watches(tile.camera)
         try:
-            with self._feeds.join(camera.frames, tile.width, QUALITY, tile.fps) as viewer:
+            with self._feeds.join(frames, tile.width, QUALITY, tile.fps) as viewer:
                 while True:
                     picture = await viewer.next(WAIT_S)
                     if picture is not None:
