@@ -156,6 +156,19 @@ def test_devices_without_compression(stage: Stage) -> None:
         assert frame.luma(32).shape == (24, 32)
 
 
+def test_an_unwatched_device_without_compression_stays_live(stage: Stage) -> None:
+    stage.camera.start()
+    source = stage.sources.wait()
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    now = time.monotonic()
+    for later in (0, 20, 40):
+        source.put(Pixels(pixels, time.time(), now + later))
+    until(lambda: source.items.empty())
+    time.sleep(0.1)
+    assert stage.sources.tries == 1
+    assert not source.closed
+
+
 def test_a_stall_is_told_and_ends(stage: Stage) -> None:
     stage.camera.start()
     source = live(stage)

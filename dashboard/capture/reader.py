@@ -138,10 +138,13 @@ class Reader(Worker):
             in_time = not skipped and pace.allows(item.at)  # what gives no picture takes no turn
             frame: Frame | None
             if isinstance(item, Pixels):
-                frame = receiver.took_pixels(self, item)
+                frame = receiver.took_pixels(self, item)  # None when nobody wants it: good nevertheless
+                last_good = item.at
+                self._note_good(item.at)
             elif not receiver.took_packet(self, item):
                 frame = decoder.push(item, wanted=False)
                 last_good = item.at
+                self._note_good(item.at)
             elif item.codec == "mjpeg":
                 frame = decoder.push(item, wanted=in_time)
             else:
@@ -149,11 +152,11 @@ class Reader(Worker):
             if frame is not None and in_time:
                 receiver.took_frame(self, frame)
                 last_good = item.at
+                self._note_good(item.at)
             elif frame is not None or not in_time:
                 receiver.left_out(self, item.at)
             elif item.at - last_good > max(UNREADABLE, 2 * self._spec.timeout):
                 raise SourceError("what it sends cannot be read as pictures")
-            self._note_good(item.at)
 
     def _note_good(self, at: float) -> None:
         """The first picture of a connection: say so if the camera was away."""
