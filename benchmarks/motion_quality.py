@@ -4,7 +4,7 @@
 
 The clips' own `eval_motion.py` does the scoring. Our detector runs over the files as `dashboard detect` does, with
 the settings that cameras.yaml has by default. `motion` can only play files at their own speed; all clips play at the
-same time, so that takes as long as the longest of them (about four minutes).
+same time, so that takes as long as the longest of them (about four minutes), for each of its two configurations.
 """
 
 from __future__ import annotations
@@ -179,13 +179,10 @@ def main() -> None:
     result["drawn"] = dict(rows)
 
     if not options.no_peer and shutil.which("motion"):
-        with ThreadPoolExecutor(2 * len(labels)) as pool:
-            runs = {
-                name: {clip["file"]: pool.submit(peer, clip, clips, extra) for clip in labels}
-                for name, extra in PEERS.items()
-            }
-            for name, clip_runs in runs.items():
-                done = {file: run.result() for file, run in clip_runs.items()}
+        with ThreadPoolExecutor(len(labels)) as pool:
+            for name, extra in PEERS.items():
+                runs = {clip["file"]: pool.submit(peer, clip, clips, extra) for clip in labels}
+                done = {file: run.result() for file, run in runs.items()}
                 rows, _ = scorer.evaluate(labels, {file: seen for file, (seen, _) in done.items()}, WARM_UP)
                 spent = sum(done[clip["file"]][1] for clip in labels if clip["width"] == 640)
                 frames = sum(clip["frames"] for clip in labels if clip["width"] == 640)

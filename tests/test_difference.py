@@ -178,6 +178,16 @@ def test_a_change_of_the_whole_picture_is_told() -> None:
     assert not any(reading.regions for _, reading in seen)
 
 
+def test_who_walked_before_a_change_of_the_whole_picture_is_still_seen_in_it() -> None:
+    def dark_while_walking(picture: Any, at: float, dice: np.random.Generator) -> Any:
+        picture = walker(at, picture, width=14, height=40)
+        return picture if at < 8 else 0.5 * picture
+
+    seen = readings(scene(11, dark_while_walking))
+    assert [at for at, reading in seen if reading.scene_change] == [8.0]
+    assert len([at for at, reading in seen if at > 6 and not reading.regions]) <= 2
+
+
 def test_another_size_begins_anew() -> None:
     difference = Difference(Motion(mask=([[0, 0], [0.5, 0], [0.5, 1], [0, 1]],)))
     for index in range(5):

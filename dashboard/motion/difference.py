@@ -40,7 +40,9 @@ JITTER = 0.05
 RESET_GAP = 2.0
 """Seconds without a picture after which the past is of no use."""
 SETTLE = 0.6
-"""Seconds after a change of the whole picture, or after the first picture, in which nothing counts."""
+"""Seconds after a change of the whole picture, or after the first picture, in which nothing new counts."""
+CONTINUES = 0.5
+"""What moved before a change of the whole picture is still believed in this time when so much of it was there."""
 SCENE_SHARE, SCENE_STEP = 0.7, 8
 """The whole picture changed when this share of the pixels did at once, by more than so many grey levels."""
 FLOOR = 0.25
@@ -140,6 +142,7 @@ class Difference:
     def reset(self) -> None:
         """Forget the pictures seen: the next one is the first. What is usual in each place is kept."""
         self._past.clear()
+        self._moved = np.zeros_like(self._moved)
 
     def look(self, luma: Luma, at: float) -> Reading:
         """What moved in `luma` (uint8, (h, w), full range) taken at `at` seconds."""
@@ -155,20 +158,22 @@ class Difference:
         if len(past) == 1:
             self._quiet_until = at + SETTLE
             return NOTHING
-        if changed_share(now.blurred, past[-2].blurred) > SCENE_SHARE:
+        scene_change = changed_share(now.blurred, past[-2].blurred) > SCENE_SHARE
+        if scene_change:
             self._quiet_until = at + SETTLE
             self._learned = 0.0
-            return Reading(scene_change=True)
         change = unexplained(now, self._back(LAGS[0]))
         if self._back(LAGS[1]) is not self._back(LAGS[0]):
             change = np.minimum(change, unexplained(now, self._back(LAGS[1])))
         moved = cv2.compare(change, self._limit(), cv2.CMP_GT)
-        self._learn(change, at - past[-2].at)
-        if at < self._quiet_until:
-            return NOTHING
+        if not scene_change:
+            self._learn(change, at - past[-2].at)
         if self._counts is not None:
             moved = cv2.bitwise_and(moved, self._counts)
-        return self._reading(moved, cv2.absdiff(now.blurred, self._back(JUST_BEFORE).blurred))
+        moved = without_specks(moved)
+        if at < self._quiet_until:
+            moved = continuing(moved, self._moved)
+        return self._reading(moved, cv2.absdiff(now.blurred, self._back(JUST_BEFORE).blurred), scene_change)
 
     def _begin(self, shape: tuple[int, ...]) -> None:
         """Start anew with pictures of another size."""
@@ -199,9 +204,8 @@ class Difference:
         parts = [np.float32(1 - (1 - rate) ** pictures) for rate in (rise, NOISE_FALL)]
         self._usual += np.where(step > 0, *parts) * step
 
-    def _reading(self, moved: Plane, fresh: Plane) -> Reading:
+    def _reading(self, moved: Plane, fresh: Plane, scene_change: bool) -> Reading:
         """Regions from the pixels that moved; `fresh`: difference to the picture just before."""
-        moved = without_specks(moved)
         before, self._moved = self._moved, moved
         count, labels, stats, _ = components(moved)
         passing = shares(labels, cv2.dilate(before, _SQUARE), stats)[1:] < GONE
@@ -216,7 +220,7 @@ class Difference:
             if areas[label] >= self._settings.min_area and ongoing[label] >= ONGOING
         ]
         regions.sort(key=lambda region: -region.area)
-        return Reading(regions[0].area, tuple(regions)) if regions else NOTHING
+        return Reading(regions[0].area if regions else 0.0, tuple(regions), scene_change)
 
 
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -253,6 +257,13 @@ def above(picture: Plane, level: float) -> Plane:
 def changed_share(one: Plane, other: Plane) -> float:
     """Share (0..1) of the pixels that differ by more than SCENE_STEP."""
     return cv2.countNonZero(above(cv2.absdiff(one, other), SCENE_STEP)) / one.size
+
+
+def continuing(moved: Plane, before: Plane) -> Plane:
+    """Of `moved` the parts of which CONTINUES or more had moved in the picture before, too."""
+    _, labels, stats, _ = components(moved)
+    keep = shares(labels, cv2.dilate(before, _SQUARE), stats) >= CONTINUES
+    return cv2.bitwise_and(moved, np.where(keep[labels], np.uint8(255), np.uint8(0)))
 
 
 def without_specks(moved: Plane) -> Plane:

@@ -78,7 +78,7 @@ class Episode:
         self.settings = settings
 
     def update(self, reading: Reading, at: float) -> Started | Moving | Ended | None:
-        """Take the next reading. A scene change counts as no movement and breaks what was about to begin."""
+        """Take the next reading. A scene change in which nothing goes on moving breaks what was about to begin."""
         begun = self._moving_since(reading, at)
         if self._first is None:
             if begun is None:
@@ -114,7 +114,7 @@ class Episode:
         Readings count together only when a region is near one of the reading before: what falls, flashes or
         flickers here and there is not one thing that moves.
         """
-        if reading.scene_change:
+        if reading.scene_change and not reading.regions:
             self._recent.clear()
             return None
         wanted = self.settings.minimum_motion_frames
