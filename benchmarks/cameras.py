@@ -89,7 +89,9 @@ def ours(urls: list[str], seconds: float, folder: Path, sent: Callable[[], int] 
         before, decoded, given = Cost.of(process.pid), decodes(visitor), sent() if sent else 0
         time.sleep(seconds)
         after, cameras = Cost.of(process.pid), visitor.stats()["cameras"]
-        got, given = decodes(visitor) - decoded, (sent() if sent else 0) - given
+        # The farm is asked second at the start and first at the end: what it sends meanwhile must not look lost.
+        given = (sent() if sent else 0) - given
+        got = decodes(visitor) - decoded
     fps = sum(camera["fps"] for camera in cameras.values()) / len(cameras)
     lost = max(0, given - got - len(urls)) if sent else None  # one of each camera may be under way
     again = sum(camera["reconnects"] for camera in cameras.values())
