@@ -140,7 +140,7 @@ def user() -> None:
 @data_option
 def user_add(name: str, role: str, password_stdin: bool, data_dir: Path) -> None:
     """Add a user."""
-    with _users(data_dir) as users:
+    with _users(data_dir, new=True) as users:
         users.add(name, _password(password_stdin), role)
     click.echo(f"{role} {name} was added")
 
@@ -218,7 +218,7 @@ def detect(files: tuple[Path, ...], pairs: tuple[str, ...], as_json: bool) -> No
             failed = True
             continue
         if as_json:
-            events = [
+            rows = [
                 {
                     "start": round(event.start, 3),
                     "end": round(event.end, 3),
@@ -227,10 +227,11 @@ def detect(files: tuple[Path, ...], pairs: tuple[str, ...], as_json: bool) -> No
                 }
                 for event in found.events
             ]
-            line = {"file": str(file), "events": events, "frames": found.frames, "cpu_s": round(found.cpu_s, 3)}
+            line = {"file": str(file), "events": rows, "frames": found.frames, "cpu_s": round(found.cpu_s, 3)}
             click.echo(json.dumps(line))
             continue
-        click.echo(f"{file}: {len(found.events)} events in {found.frames} pictures")
+        events = "1 event" if len(found.events) == 1 else f"{len(found.events)} events"
+        click.echo(f"{file}: {events} in {found.frames} pictures")
         for event in found.events:
             click.echo(f"  {event.start:8.2f} s to {event.end:8.2f} s   {event.peak_area:5.2f} % of the picture")
     sys.exit(2 if failed else 0)
@@ -257,10 +258,13 @@ def _database_url() -> str | None:
 
 
 @contextmanager
-def _database(data_dir: Path) -> Iterator[Database]:
+def _database(data_dir: Path, *, new: bool = False) -> Iterator[Database]:
+    """The database, at the newest revision; one that is not there is made only if it may be `new`."""
     from dashboard.store.database import Database
 
     db = Database(data_dir, _database_url())
+    if not new and db.file is not None and not db.file.is_file():
+        raise click.BadParameter(f"there is no {db.file.name} in {data_dir}", param_hint="--data-dir")
     try:
         db.migrate()
         yield db
@@ -269,16 +273,19 @@ def _database(data_dir: Path) -> Iterator[Database]:
 
 
 @contextmanager
-def _users(data_dir: Path) -> Iterator[Users]:
+def _users(data_dir: Path, *, new: bool = False) -> Iterator[Users]:
     from dashboard.store.users import Users
 
-    with told(), _database(data_dir) as db:
+    with told(), _database(data_dir, new=new) as db:
         yield Users(db)
 
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise click.BadParameter("what comes in is no text", param_hint="--password-stdin") from None
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password
 

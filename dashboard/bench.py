@@ -67,7 +67,8 @@ def _verdict(live: int, cores: float) -> str:
     each = cores / live
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     carried = int(available * USABLE / each) if each > 0 else 0
+    takers = "1 live camera takes" if live == 1 else f"{live} live cameras take"
     return (
-        f"{live} live cameras take {cores:.2f} of {available} processor cores, {each:.3f} each. "
+        f"{takers} {cores:.2f} of {available} processor cores, {each:.3f} each. "
         f"Using {USABLE:.0%} of the machine it carries about {carried} such cameras, nobody watching."
     )

@@ -131,7 +131,8 @@ class Dashboard:
             env=environment({**own, **(env or {})}),
             cwd=self.folder,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             timeout=60,
         )
 
@@ -147,7 +148,9 @@ class Dashboard:
             db.close()
 
     @contextmanager
-    def running(self, *arguments: str, port: int = 0, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+    def running(
+        self, *arguments: str, port: int = 0, env: Mapping[str, str] | None = None, within: float = STARTS_WITHIN
+    ) -> Iterator[Running]:
         """Serve until the end of the block, or until it is stopped or killed there."""
         self.starts += 1
         out, log = self.folder / f"out-{self.starts}.txt", self.folder / f"log-{self.starts}.txt"
@@ -172,7 +175,7 @@ class Dashboard:
                 found[:] = ADDRESS.findall(out.read_text())
                 return bool(found) or process.poll() is not None
 
-            until(serves, STARTS_WITHIN)
+            until(serves, within)
             seconds = time.monotonic() - began
             assert found, f"the server does not serve (exit code {process.poll()}):\n{log.read_text()}"
             server = Running(process, out, log, int(found[0]), seconds, self)
