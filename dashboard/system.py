@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -84,8 +84,10 @@ class System:
     def __enter__(self) -> System:
         with ExitStack() as stack:
             stack.enter_context(DataFolder(self.data_dir))
+            # First what takes long: who is stopped here has not yet been shown the first login.
+            cameras = self._drawn(self.config)
             self._start_store(stack)
-            self._start_cameras(stack)
+            self._start_cameras(stack, cameras)
             self._start_watching_the_file(stack)
             self._stack = stack.pop_all()
         return self
@@ -115,10 +117,10 @@ class System:
             worker.start()
             stack.callback(worker.stop, 1.0)
 
-    def _start_cameras(self, stack: ExitStack) -> None:
+    def _start_cameras(self, stack: ExitStack, cameras: Sequence[Camera]) -> None:
         self.cameras = CameraRegistry(self.notices)
         stack.callback(self.cameras.stop)
-        self.cameras.start(self._drawn(self.config))
+        self.cameras.start(cameras)
         self.watchers = MotionWatchers(self.events)
         stack.callback(self.watchers.stop)
         self.watchers.apply(self.cameras)
