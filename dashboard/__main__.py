@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from dashboard import logs
 from dashboard.errors import ConfigError, DashboardError
@@ -79,6 +80,7 @@ def serve(config_path: Path, data_dir: Path, host: str, port: int, log_level: st
 
     logs.setup(log_level)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # while it starts
+    _write_first_config(config_path)
     with told():
         config = load(config_path)  # before what takes long to import: a mistake is told at once
         for warning in config.warnings:
@@ -251,6 +253,20 @@ def bench(config_path: Path, data_dir: Path, seconds: int) -> None:
     with told():
         cameras = with_scenes(load(config_path).cameras, data_dir, _Progress())
         click.echo(measure(cameras, seconds))
+
+
+def _write_first_config(path: Path) -> None:
+    """Put the cameras.yaml that travels with the dashboard at `path`, if nobody named another and none is there."""
+    from dashboard.resources import resource
+
+    named = click.get_current_context().get_parameter_source("config_path") is not ParameterSource.DEFAULT
+    if named or path.exists():
+        return
+    with suppress(OSError):  # then it is missing, and reading it says so
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # passwords may come to stand in it
+        with open(descriptor, "wb") as file:
+            file.write(resource(path.name).read_bytes())
+        click.echo(f"There was no {path}: wrote one with generated scenes. Put your cameras in.")
 
 
 def _database_url() -> str | None:

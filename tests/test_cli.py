@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -392,6 +394,26 @@ def test_a_setting_that_is_none(data: Path, make_clip: ClipMaker, pair: str, sai
     result = run("detect", make_clip().path, "--set", pair, "--json")
     ends(result, 2, said)
     assert result.stdout == ""
+
+
+# The first cameras.yaml
+
+
+def test_a_first_file_is_written_where_none_is_named(tmp_path: Path) -> None:
+    home = Dashboard(tmp_path / "home")
+    home.config.unlink()
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that nothing but the file is made
+        port = str(taken.getsockname()[1])
+        named = home.command("serve", "--port", port)
+        assert (named.returncode, home.config.exists()) == (2, False)
+        done = home.command("serve", "--port", port, env={"DASHBOARD_CONFIG": ""})
+        assert done.returncode == 1
+        assert done.stdout.startswith("There was no cameras.yaml: wrote one")
+        assert stat.S_IMODE(home.config.stat().st_mode) == 0o600
+        assert home.command("check-config").stdout == "cameras.yaml: 3 cameras, no errors\n"
+        home.config.write_text("cameras: 5")
+        again = home.command("serve", "--port", port, env={"DASHBOARD_CONFIG": ""})
+        assert (again.returncode, home.config.read_text()) == (2, "cameras: 5")
 
 
 # bench, and what only a process shows

@@ -175,7 +175,7 @@ def test_settings_hold_from_the_next_picture_on(camera: Camera) -> None:
 
 def test_few_pictures_are_kept_before_an_event(camera: Camera) -> None:
     camera.show(scene(30))
-    assert len(camera.watcher._ring) <= 4
+    assert len(camera.watcher._ring) <= 2
 
 
 def test_a_log_that_fails_loses_nothing(cameras: list[Camera], monkeypatch: pytest.MonkeyPatch) -> None:

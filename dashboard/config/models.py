@@ -227,7 +227,7 @@ class Camera(CameraSettings):
     substream: Url | None = Field(
         default=None,
         repr=False,
-        description="The camera's small stream, for motion detection and small tiles; goes with url.",
+        description="The camera's small stream, for small tiles; open only while they are watched. Goes with url.",
     )
 
     _hidden: tuple[str, ...] = PrivateAttr(())

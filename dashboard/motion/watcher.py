@@ -23,8 +23,8 @@ from dashboard.motion.pace import Pace
 from dashboard.motion.strip import Box, Kind, MotionLog, Peak, Picture
 from dashboard.worker import Worker
 
-RING = 4
-"""Pictures kept for the one before an event: few, because they are of full size."""
+RING = 2
+"""Pictures kept for the one before an event: few, because they are of full size (1.4 MB each at 720p)."""
 PEAK_GROWTH, PEAK_PAUSE = 1.5, 2.0
 """A new peak is sent while the event runs when it is this much larger, and not more often than this (s)."""
 
@@ -220,9 +220,9 @@ class MotionWatcher(Worker):
             self._ring.append(frame)
 
     def _before(self, moment: float) -> Frame | None:
-        """The picture nearest to `pre_capture` before `moment`, not much older."""
+        """The picture nearest to `pre_capture` before `moment`: off by half of that at most."""
         reach = self._settings.motion.pre_capture
-        usable = [frame for frame in self._ring if 0 < moment - frame.at <= reach + 1.5]
+        usable = [frame for frame in self._ring if 0 < moment - frame.at <= 1.5 * reach + 0.5]
         return min(usable, key=lambda frame: abs(moment - reach - frame.at), default=None)
 
     def _open(self, started: Started, frame: Frame) -> None:
