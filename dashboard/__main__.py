@@ -256,16 +256,14 @@ def bench(config_path: Path, data_dir: Path, seconds: int) -> None:
 
 
 def _write_first_config(path: Path) -> None:
-    """Put the cameras.yaml that travels with the dashboard at `path`, if nobody named another and none is there."""
-    from dashboard.resources import resource
-
+    """Where nobody named a cameras.yaml and none is there, begin with the one that travels with the dashboard."""
     named = click.get_current_context().get_parameter_source("config_path") is not ParameterSource.DEFAULT
     if named or path.exists():
         return
+    from dashboard.system import write_first_config
+
     with suppress(OSError):  # then it is missing, and reading it says so
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # passwords may come to stand in it
-        with open(descriptor, "wb") as file:
-            file.write(resource(path.name).read_bytes())
+        write_first_config(path)
         click.echo(f"There was no {path}: wrote one with generated scenes. Put your cameras in.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from dashboard.config import Camera, Config, ConfigWatcher, Retain
 from dashboard.errors import StoreError
 from dashboard.figures import process_figures
 from dashboard.motion.watchers import MotionWatchers
+from dashboard.resources import resource
 from dashboard.scenes import with_scenes
 from dashboard.store.database import Database
 from dashboard.store.events import Events
@@ -44,6 +46,13 @@ def package_version() -> str:
         return version("camera-dashboard")
     except PackageNotFoundError:
         return "0"
+
+
+def write_first_config(path: Path) -> None:
+    """Write the cameras.yaml that travels with the dashboard to `path`, where there is none. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # passwords may come to stand in it
+    with open(descriptor, "wb") as file:
+        file.write(resource("cameras.yaml").read_bytes())
 
 
 class System:
