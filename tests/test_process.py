@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import signal
 import socket
+import sqlite3
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +195,43 @@ def test_killed_while_events_are_written(tmp_path: Path, make_clip: ClipMaker) -
     assert found == []
     assert {event["id"] for event in shown} <= {event.id for event in kept}
     assert [event.id for event in kept if event.ended_at is None] == []
+
+
+def test_a_copy_made_while_it_runs_can_be_restored(tmp_path: Path, make_clip: ClipMaker) -> None:
+    """As design/operations.md says: the database first, then the pictures; what came in between is taken up."""
+    home, other = Dashboard(tmp_path / "home", [replay(make_clip)]), Dashboard(tmp_path / "other")
+    with home.running() as server:
+        browser = server.browser()
+        wait_for(lambda: events(browser) and events(browser)[0]["end"], 20, "an event")
+        other.data.mkdir(mode=0o700)
+        source, copy = (sqlite3.connect(each.data / "dashboard.db") for each in (home, other))
+        with closing(source), closing(copy):
+            source.backup(copy)
+        kept = {event["id"] for event in events(browser)}
+        wait_for(lambda: {event["id"] for event in events(browser)} - kept, 20, "another event after the copy")
+        shutil.copytree(home.data / "snapshots", other.data / "snapshots")
+        shutil.copy(home.data / "secret", other.data / "secret")
+        assert server.stop()[0] == 0
+    for left in (other.data / "snapshots").rglob(".*.tmp"):
+        left.unlink()  # a copy may catch a file at work
+    with other.running() as restored:
+        again = Browser(restored.port, dict(browser.cookies))
+        assert {event["id"] for event in events(again)} >= kept, "and the login is good as well"
+        time.sleep(1)  # the reconciler has little to do
+        assert restored.stop()[0] == 0
+    assert _stored(other)[0] == []
+
+
+@pytest.mark.slow
+def test_blind_is_not_green(tmp_path: Path, make_clip: ClipMaker) -> None:
+    with RtspServer(make_clip()) as dead, RtspServer(make_clip()) as silent:
+        dead.die()
+        silent.silence()
+        home = Dashboard(tmp_path / "home", [{"id": "dead", "url": dead.url}, {"id": "silent", "url": silent.url}])
+        with home.running() as server:
+            anybody = Browser(server.port)
+            assert anybody.get("/healthz").status == 200, "they may still come"
+            seconds = wait_for(lambda: anybody.get("/healthz").status == 503, 45, "no camera has given a picture")
+            assert seconds > 25
+            assert anybody.get("/login").status == 200
+            assert set(states(server.browser()).values()) <= {"offline", "connecting"}
