@@ -38,13 +38,22 @@ export function toast(text, { undo, bad = false } = {}) {
   setTimeout(() => note.remove(), bad ? 9000 : 6000);
 }
 
-/** Ask in a dialog; true when the answer was yes. Enter on the first button says no. */
+let asked = Promise.resolve(false);
+
+/**
+ * Ask in a dialog; true when the answer was yes. Enter on the first button says no. One question at a time: that a
+ * dialog was closed is told a moment later, and must not be taken for the answer to the next question.
+ */
 export function ask(dialog) {
-  return new Promise((resolve) => {
-    dialog.returnValue = "";
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-    dialog.showModal();
-  });
+  asked = asked.then(
+    () =>
+      new Promise((resolve) => {
+        dialog.returnValue = "";
+        dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+        dialog.showModal();
+      }),
+  );
+  return asked;
 }
 
 /** Whether a key press belongs to the page: no modifier, no dialog, nobody typing. */
