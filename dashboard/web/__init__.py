@@ -17,6 +17,7 @@ def create_app(parts: Parts) -> Flask:
     app = Flask("dashboard", template_folder=str(resource("templates")), static_folder=str(resource("static")))
     app.extensions["dashboard.parts"] = parts
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, MAX_FORM_PARTS=MAX_FIELDS, MAX_FORM_MEMORY_SIZE=MAX_BODY)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # cameras come in the order of the file
     # A redirect to the canonical form of a path would name the Host that the client claims.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
