@@ -215,6 +215,10 @@ from dashboard.store.folder import DataFolder
 from tests.stores import *
 from dashboard.store.reconcile import Reconciler
 
+def tell(text):  # in one piece: two threads tell, and print() writes in several
+    sys.stdout.write(text + "\\n")
+    sys.stdout.flush()
+
 folder = Path(sys.argv[1])
 with DataFolder(folder):
     db = Database(folder)
@@ -224,20 +228,20 @@ with DataFolder(folder):
     store.events.close_unfinished()
     reconciler = Reconciler(db, store.snapshots, store.events)
     reconciler.start()
-    print("up", flush=True)
+    tell("up")
 
     def watch(camera):
         chance = random.Random()
         while True:
             at = time.time()
             event = store.events.started(camera, at, [Picture("before", at - 2), Picture("start", at)], Peak(at))
-            print("started", event, flush=True)
+            tell(f"started {event}")
             for n in range(chance.randrange(3)):
                 store.events.progressed(event, Peak(at + n), Picture("peak", at + n))
             store.events.ended(event, at + 3, [Picture("end", at + 3)], Peak(at))
-            print("ended", event, flush=True)
+            tell(f"ended {event}")
             if chance.random() < 0.3:
-                print("deleting", event, flush=True)
+                tell(f"deleting {event}")
                 store.events.delete(event)
 
     for camera in ("door", "yard"):
