@@ -19,6 +19,7 @@ from click.core import ParameterSource
 
 from dashboard import logs
 from dashboard.errors import ConfigError, DashboardError
+from dashboard.memory import few_arenas
 
 if TYPE_CHECKING:
     from dashboard.store.database import Database
@@ -78,6 +79,7 @@ def serve(config_path: Path, data_dir: Path, host: str, port: int, log_level: st
     """Serve the dashboard; makes the first login when there is none."""
     from dashboard.config import load
 
+    few_arenas()
     logs.setup(log_level)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # while it starts
     _write_first_config(config_path)
