@@ -13,48 +13,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import current_app
 
-from dashboard.channel import Channel
 from dashboard.live.audience import Audience
+from dashboard.live.cameras import Camera as Watchable
+from dashboard.live.cameras import Seen, Status
 from dashboard.notices import Notices
 
 if TYPE_CHECKING:
     from dashboard.config import Config
 
 
-class Frame(Protocol):
-    """One picture of a camera. `taken_at` is wall time, `at` the monotonic moment of the same packet."""
+class CameraStatus(Status, Protocol):
+    """How a camera is right now, with its counters. Sizes in pixels, None while not known."""
 
-    @property
-    def camera(self) -> str: ...
-    @property
-    def number(self) -> int: ...
-    @property
-    def taken_at(self) -> float: ...
-    @property
-    def at(self) -> float: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-
-    def jpeg(self, width: int | None = None, quality: int = 85) -> bytes:
-        """The picture as JPEG, made once for each width and quality; never enlarged. Slow: call it in a thread."""
-        ...
-
-
-class CameraStatus(Protocol):
-    """How a camera is right now. `state`: connecting, live, stalled, offline or disabled; `since`: epoch seconds."""
-
-    @property
-    def state(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def since(self) -> float: ...
-    @property
-    def fps(self) -> float: ...
-    @property
-    def frame_age_s(self) -> float | None: ...
     @property
     def reconnects(self) -> int: ...
     @property
@@ -86,17 +56,8 @@ class CameraSpec(Protocol):
     def address(self, secrets: bool = False) -> str: ...
 
 
-class Camera(Protocol):
-    """A camera of the registry. It decodes only while somebody follows `frames`."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def spec(self) -> Any: ...  # a CameraSpec; Any, because the model of the file has more than is named there
-    @property
-    def frames(self) -> Channel[Any]: ...
-    @property
-    def small(self) -> Channel[Any]: ...
+class Camera(Watchable, Protocol):
+    """A camera of the registry; its `spec` is a `CameraSpec` and more. It decodes only while somebody follows it."""
 
     def status(self) -> CameraStatus: ...
 
@@ -106,19 +67,6 @@ class Cameras(Protocol):
 
     def get(self, camera: str, /) -> Camera | None: ...
     def __iter__(self) -> Iterator[Camera]: ...
-
-
-class Seen(Protocol):
-    """What the motion detector sees now. `boxes`: (x, y, w, h), each 0..1; `area`: % of the picture; `at`: epoch."""
-
-    @property
-    def at(self) -> float: ...
-    @property
-    def moving(self) -> bool: ...
-    @property
-    def area(self) -> float: ...
-    @property
-    def boxes(self) -> Sequence[Sequence[float]]: ...
 
 
 class User(Protocol):
