@@ -163,6 +163,7 @@ def test_a_stale_tile_looks_stale_and_an_offline_one_says_why(browser: Browser, 
         page.locator(".tile[data-camera=shed]").click()
         page.wait_for_url("**/cameras/shed")
         page.wait_for_selector(".tile.offline")
+        assert page.locator("#history li").bounding_box()["height"] < 48  # one line, in the width there is
         page.shoot("offline")
         place.run(frozen)
 

@@ -118,19 +118,28 @@ class Streams:
             return
         self.audience.end_sessions(watching - alive)
 
+    async def _read(self, scope: Scope, send: Send) -> tuple[Camera, Wish] | None:
+        """Which camera is asked for, and how; None when that was answered with what is wrong."""
+        camera = self.parts.cameras.get(scope["path_params"]["camera"])
+        if scope["method"] not in {"GET", "HEAD"}:
+            await answer(send, 405, "only GET and HEAD", {"Allow": "GET, HEAD"})
+        elif camera is None:
+            await answer(send, 404, "there is no such camera")
+        else:
+            try:
+                return camera, read_wish(_query(scope))
+            except BadWish as error:
+                await answer(send, 400, str(error))
+        return None
+
     # --- MJPEG ------------------------------------------------------------------------------------------------------
 
     async def video_feed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`/video_feed/<id>`: until the viewer leaves."""
-        if scope["method"] not in {"GET", "HEAD"}:
-            return await answer(send, 405, "only GET and HEAD", {"Allow": "GET, HEAD"})
-        camera = self.parts.cameras.get(scope["path_params"]["camera"])
-        if camera is None:
-            return await answer(send, 404, "there is no such camera")
-        try:
-            wish = read_wish(_query(scope))
-        except BadWish as error:
-            return await answer(send, 400, str(error))
+        asked = await self._read(scope, send)
+        if asked is None:
+            return None
+        camera, wish = asked
         head = {"Content-Type": CONTENT_TYPE, "X-Accel-Buffering": "no", "Connection": "close"}
         if scope["method"] == "HEAD":
             return await answer(send, 200, b"", head)
@@ -193,15 +202,10 @@ class Streams:
 
     async def latest(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`/api/cameras/<id>/latest.jpg`: one picture of now, or 503 with the reason."""
-        if scope["method"] not in {"GET", "HEAD"}:
-            return await answer(send, 405, "only GET and HEAD", {"Allow": "GET, HEAD"})
-        camera = self.parts.cameras.get(scope["path_params"]["camera"])
-        if camera is None:
-            return await answer(send, 404, "there is no such camera")
-        try:
-            wish = read_wish(_query(scope))
-        except BadWish as error:
-            return await answer(send, 400, str(error))
+        asked = await self._read(scope, send)
+        if asked is None:
+            return None
+        camera, wish = asked
         try:
             with self.feeds.join(camera.frames, wish.width, wish.quality) as viewer:
                 picture = await viewer.next(patience(None, 0) if camera.status().state == "live" else 0.5)
