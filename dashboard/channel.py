@@ -56,20 +56,35 @@ class Channel(Generic[Item]):
         with self._changed:
             self._items.clear()
 
+    def trim(self, last: int) -> None:
+        """Forget all but the `last` newest items (a writer that knows which ones are of no use any more)."""
+        with self._changed:
+            while len(self._items) > last:
+                self._items.popleft()
+
     def close(self) -> None:
         """Say that nothing will come any more; readers get `ChannelClosed` once they have read what is kept."""
         with self._changed:
             self._closed = True
             self._wake()
 
-    def subscribe(self, *, waker: Callable[[], None] | None = None, replay: bool = False) -> Subscription[Item]:
-        """A new reader. It starts behind the newest item, or, with `replay`, at the oldest that is kept.
+    def subscribe(
+        self,
+        *,
+        waker: Callable[[], None] | None = None,
+        replay: bool = False,
+        since: Callable[[Item], bool] | None = None,
+    ) -> Subscription[Item]:
+        """A new reader. It starts behind the newest item; with `replay` at the oldest that is kept; with `since` at
+        the newest for which that is true, if there is one.
 
         `waker` is called from the writer's thread after each publish and on close; it must return at once
         (`loop.call_soon_threadsafe` of an event's `set` is meant).
         """
         with self._changed:
             place = self._count - len(self._items) if replay else self._count
+            if since is not None:
+                place -= next((back for back, item in enumerate(reversed(self._items), 1) if since(item)), 0)
             reader = Subscription(self, place, waker)
             self._readers.add(reader)
             return reader

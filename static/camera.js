@@ -4,17 +4,22 @@ import { keepBanners } from "./banners.js";
 import { pictureWidth } from "./layout.js";
 import { Live } from "./live.js";
 import { forPage, toggleFullScreen } from "./page.js";
+import { playable } from "./player.js";
+import { keepTraffic, savesData } from "./traffic.js";
 import { Tile } from "./tile.js";
 
 const element = document.querySelector(".tile");
 const id = element.dataset.camera;
 const live = new Live();
+const codecs = playable();
 const tile = new Tile(element, live.clock, (camera, frame) => live.drawn(camera, frame));
 tile.rate = 25;
 
 function watch() {
   const pixels = element.clientWidth * Math.min(devicePixelRatio, 2);
-  live.watch(document.hidden ? [] : [{ camera: id, width: pictureWidth(pixels, 1920), fps: tile.rate }]);
+  const video = !savesData() && tile.playsVideo && codecs.length && { video: codecs };
+  if (document.hidden || !video) tile.rest();
+  live.watch(document.hidden ? [] : [{ camera: id, width: pictureWidth(pixels, savesData() ? 640 : 1920), fps: tile.rate, ...video }]);
 }
 
 /** Fetch this page anew and put its fresh `parts` in place: rendering stays on the server. */
@@ -29,6 +34,9 @@ async function refresh(...parts) {
 }
 
 live.addEventListener("picture", ({ detail }) => detail.camera === id && tile.picture(detail));
+live.addEventListener("video", ({ detail }) => detail.camera === id && tile.video(detail));
+live.addEventListener("fragment", ({ detail }) => detail.camera === id && tile.fragment(detail));
+element.addEventListener("novideo", watch);
 live.addEventListener("status", ({ detail }) => detail.cameras[id] && tile.status(detail.cameras[id]));
 live.addEventListener("event", ({ detail }) => detail.camera === id && refresh("#recent"));
 live.addEventListener("cameras", ({ detail }) => {
@@ -53,5 +61,6 @@ new ResizeObserver(watch).observe(element);
 setInterval(() => tile.tick(), 100);
 setInterval(() => document.hidden || refresh("#facts"), 5000);
 keepBanners(live);
+keepTraffic(live, watch);
 watch();
 live.start();

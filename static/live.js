@@ -2,11 +2,13 @@
 // not known here; a `Live` is an EventTarget.
 //
 //   picture {camera, frame, takenAt, jpeg}   cameras   status   event   config   disk     from the server
+//   video {camera, name, codec}: what comes next; fragment {camera, takenAt, start (s), data}, start null for an opening
 //   connected   lost   failing                                                            about the connection
 
 import { ServerClock } from "./clock.js";
 
-const HEADER = 20; // bytes: version, flags, index, frame number, taken at, reserved
+const HEADER = 20; // bytes: version, flags, index, frame number, taken at, start
+const [VIDEO, OPENING] = [1, 2]; // flags
 const SILENCE = 6000; // a status comes each second; without one for so long, the connection is dead
 
 export class Live extends EventTarget {
@@ -18,6 +20,7 @@ export class Live extends EventTarget {
   #retry = 0;
   #heard = 0;
   #opened = false;
+  received = 0; // bytes, since the page was opened
 
   start() {
     this.#connect();
@@ -27,7 +30,7 @@ export class Live extends EventTarget {
     addEventListener("pageshow", (event) => event.persisted && this.#soon(0));
   }
 
-  /** Ask for pictures of exactly these tiles: [{camera, width, fps}]. */
+  /** Ask for exactly these tiles: [{camera, width, fps, video: codecs that may come as they are}]. */
   watch(tiles) {
     const wanted = JSON.stringify(tiles);
     if (wanted === this.#watched) return;
@@ -89,6 +92,7 @@ export class Live extends EventTarget {
 
   #onMessage(data) {
     this.#heard = Date.now();
+    this.received += data.length ?? data.byteLength;
     if (typeof data === "string") {
       const message = JSON.parse(data);
       if (message.now) this.clock.learn(message.now);
@@ -103,6 +107,11 @@ export class Live extends EventTarget {
     const camera = this.#cameras.find((one) => one.index === index)?.id;
     if (camera === undefined) return;
     const takenAt = Number(header.getBigUint64(8));
+    const flags = header.getUint8(1);
+    if (flags & VIDEO) {
+      const start = flags & OPENING ? null : header.getUint32(16) / 1000;
+      return this.#tell("fragment", { camera, takenAt, start, data: new Uint8Array(data, HEADER) });
+    }
     this.#tell("picture", { camera, frame: header.getUint32(4), takenAt, jpeg: new Uint8Array(data, HEADER) });
   }
 

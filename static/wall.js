@@ -4,6 +4,8 @@ import { keepBanners } from "./banners.js";
 import { fit, pictureWidth, tileRate } from "./layout.js";
 import { Live } from "./live.js";
 import { forPage, toggleFullScreen } from "./page.js";
+import { playable } from "./player.js";
+import { keepTraffic, savesData } from "./traffic.js";
 import { Tile } from "./tile.js";
 
 const wall = document.querySelector(".wall");
@@ -11,6 +13,7 @@ const blank = document.querySelector("#blank-tile");
 const empty = document.querySelector("#empty");
 const said = document.querySelector("#said");
 const live = new Live();
+const codecs = playable();
 const tiles = new Map(); // id -> Tile, in the order of the file
 let layout = { columns: 1, width: 320 };
 
@@ -78,8 +81,19 @@ function watch() {
   const shown = document.hidden ? [] : [...tiles.values()].filter((tile) => tile.visible);
   const fps = tileRate(shown.length);
   const width = pictureWidth(layout.width * Math.min(devicePixelRatio, 2));
-  for (const tile of shown) tile.rate = fps;
-  live.watch(shown.map((tile) => ({ camera: tile.camera, width, fps })));
+  const fewer = savesData();
+  for (const tile of tiles.values()) {
+    tile.rate = fewer ? fps / 3 : fps;
+    if (fewer || !shown.includes(tile)) tile.rest();
+  }
+  live.watch(
+    shown.map((tile) => ({
+      camera: tile.camera,
+      width: fewer ? Math.min(width, 480) : width,
+      fps: tile.rate,
+      ...(!fewer && tile.playsVideo && codecs.length && { video: codecs }),
+    })),
+  );
 }
 
 /** "7 live, 1 offline", in the bar. */
@@ -130,6 +144,9 @@ wall.addEventListener("change", ({ detail }) => {
 });
 
 live.addEventListener("picture", ({ detail }) => tiles.get(detail.camera)?.picture(detail) ?? live.drawn(detail.camera, detail.frame));
+live.addEventListener("video", ({ detail }) => tiles.get(detail.camera)?.video(detail));
+live.addEventListener("fragment", ({ detail }) => tiles.get(detail.camera)?.fragment(detail));
+wall.addEventListener("novideo", watch);
 live.addEventListener("cameras", ({ detail }) => arrange(detail.cameras));
 live.addEventListener("status", ({ detail }) => {
   for (const [id, status] of Object.entries(detail.cameras)) tiles.get(id)?.status(status);
@@ -149,6 +166,7 @@ setInterval(() => tiles.forEach((tile) => tile.tick()), 200);
 
 for (const element of wall.querySelectorAll(".tile")) add(element);
 keepBanners(live);
+keepTraffic(live, watch);
 lay();
 summarise();
 live.start();

@@ -95,13 +95,18 @@ class FakeCamera:
         self.frames: Channel[FakeFrame] = Channel()
         self.small = self.frames
         self.packets: Channel[bytes] = Channel()
+        self.video: Channel[Any] = Channel()
+        self.small_video = self.video
+        self.codec = "mjpeg"
         self.state, self.reason, self.since = state, reason, time.time()
         self.published = 0
 
     def status(self) -> FakeStatus:
         newest = self.frames.newest
         age = time.monotonic() - newest.at if newest else None
-        return FakeStatus(self.state, self.reason, self.since, 10.0, age, decoded_frames=self.published)
+        return FakeStatus(
+            self.state, self.reason, self.since, 10.0, age, decoded_frames=self.published, codec=self.codec
+        )
 
     def publish(self, frame: FakeFrame | None = None) -> FakeFrame:
         self.published += 1

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from dashboard.capture import jpeg
 from dashboard.capture.decoder import Decoder
+from dashboard.capture.fragments import Fragment, Fragments
 from dashboard.capture.frame import BgrFrame, Counts, Frame, Stamp
 from dashboard.capture.pace import Quota, Rate
 from dashboard.capture.reader import Opener, Reader, hung_after
@@ -67,6 +68,7 @@ class Camera:
         """Newest picture only; decoding happens only while somebody follows."""
         self.packets: Channel[Packet] = Channel(depth=PACKETS)
         """Compressed pictures, published while somebody follows. Video begins at a packet with `key`."""
+        self._fragments = Fragments()
         self._small: Channel[Frame] = Channel()
         self._notices = notices
         self._opener = opener
@@ -88,6 +90,16 @@ class Camera:
     def small(self) -> Channel[Frame]:
         """Small pictures for motion detection and small tiles: of the camera's substream, if it has one."""
         return self._small if self.spec.substream else self.frames
+
+    @property
+    def video(self) -> Channel[Fragment]:
+        """The camera's own video as fragmented MP4, if it sends H.264 or HEVC; nothing is decoded for it."""
+        return self._fragments.channel
+
+    @property
+    def small_video(self) -> Channel[Fragment]:
+        """The same of the small stream, if it has one; it may give nothing, since nothing stands in for it."""
+        return self._substream.fragments.channel if self.spec.substream else self.video
 
     def start(self) -> None:
         """Start the thread, unless the camera is disabled."""
@@ -119,7 +131,7 @@ class Camera:
 
     def close(self) -> None:
         """Tell the readers of the channels that nothing will come any more."""
-        for channel in (self.frames, self._small, self.packets):
+        for channel in (self.frames, self._small, self.packets, self.video, self._substream.fragments.channel):
             channel.close()
 
     def look_after(self, now: float) -> None:
@@ -207,6 +219,7 @@ class Camera:
                 if packet.codec == "mjpeg":
                     self.packets.clear()  # each stands for itself: only the newest is of use
                 self.packets.publish(packet)
+            self._fragments.take(packet)
             wanted = self.frames.followers > 0 or self._stands_in(packet.at)
             if not wanted:
                 self._picture(packet.at)
@@ -280,6 +293,7 @@ class Camera:
         self.frames.clear()
         self._small.clear()
         self.packets.clear()
+        self._fragments.forget()
         self._rate.clear()
 
     def _change(self, state: str, reason: str) -> bool:

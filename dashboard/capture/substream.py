@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 
 from dashboard.capture.decoder import Decoder
+from dashboard.capture.fragments import Fragments
 from dashboard.capture.frame import Counts, Frame
 from dashboard.capture.pace import Rate
 from dashboard.capture.reader import Opener, Reader, hung_after
@@ -62,6 +63,7 @@ class Substream:
         self.camera = id
         self.frames = frames
         self.counts = Counts()
+        self.fragments = Fragments()
         self.restarts = 0
         self._numbers = numbers
         self._opener = opener
@@ -110,7 +112,7 @@ class Substream:
     def wants_connection(self) -> bool:
         """While somebody follows, and a little longer."""
         now = time.monotonic()
-        if self.frames.followers:
+        if self.frames.followers or self.fragments.channel.followers:
             self._followed = now
         return now - self._followed < LINGER
 
@@ -124,9 +126,12 @@ class Substream:
 
     def took_packet(self, reader: Reader, packet: Packet) -> bool:
         """Whether somebody wants pixels."""
-        if reader is self._reader:
+        with self._lock:
+            if reader is not self._reader:
+                return False
             self._rate.add(packet.at)
-        return reader is self._reader and self.frames.followers > 0
+            self.fragments.take(packet)
+            return self.frames.followers > 0
 
     def took_pixels(self, reader: Reader, pixels: Pixels) -> Frame | None:
         """Devices have no small stream."""
@@ -170,4 +175,5 @@ class Substream:
 
     def _forget(self) -> None:
         self._last = float("-inf")
+        self.fragments.forget()
         self._rate.clear()

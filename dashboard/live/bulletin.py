@@ -177,6 +177,11 @@ def cameras_text(cameras: Iterable[Camera]) -> str:
     )
 
 
+def video_text(camera: str, name: str, codec: str) -> str:
+    """What comes next of `camera` is video; `name` is the codec's as browsers know it, RFC 6381."""
+    return _text("video", camera=camera, name=name, codec=codec)
+
+
 def notice_text(notice: told.Notice) -> str | None:
     """What a wall is told of `notice`; None when that is no matter of walls."""
     match notice:

@@ -21,12 +21,16 @@ class Status(Protocol):
     def fps(self) -> float: ...
     @property
     def frame_age_s(self) -> float | None: ...
+    @property
+    def codec(self) -> str | None:
+        """FFmpeg's name of what the camera sends; None before the first picture."""
 
 
 class Camera(Protocol):
     """A camera: its pictures, its state, and, as `spec`, its name and whether it is enabled.
 
     `small` gives pictures good enough for small tiles; it is `frames` itself when the camera has no small stream.
+    `video` gives the camera's own video in fragments, and nothing when it sends none; likewise `small_video`.
     """
 
     @property
@@ -37,6 +41,10 @@ class Camera(Protocol):
     def frames(self) -> Channel[Any]: ...
     @property
     def small(self) -> Channel[Any]: ...
+    @property
+    def video(self) -> Channel[Any]: ...
+    @property
+    def small_video(self) -> Channel[Any]: ...
 
     def status(self) -> Status: ...
 

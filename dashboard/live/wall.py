@@ -4,8 +4,10 @@ The browser says which tiles it shows and which pictures it has drawn; the serve
 tile when the one before is drawn, tile after tile in turn, and tells what `bulletin` has to tell. No web framework:
 the connection comes in as a few callables.
 
-Binary messages: `HEADER`, big-endian, then the JPEG: version, flags (none yet), index of the camera in the last
-"cameras" message, frame number, ms since the epoch when it was taken, reserved.
+Binary messages: `HEADER`, big-endian, then the JPEG or the MP4: version, flags (0 for a JPEG, else VIDEO, and OPENING
+or KEY with it), index of the camera in the last "cameras" message, frame number, ms since the epoch when it was taken,
+ms on the video's own timeline. Before an opening a text "video" names its codec. A tile says which codecs its browser
+plays; it gets the camera's own video if that is one of them, and pictures if not.
 """
 
 from __future__ import annotations
@@ -15,17 +17,20 @@ import json
 import math
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.channel import Channel, ChannelClosed
 from dashboard.live.audience import Audience
-from dashboard.live.bulletin import Bulletin, cameras_text
+from dashboard.live.bulletin import Bulletin, cameras_text, video_text
 from dashboard.live.cameras import Cameras
 from dashboard.live.feed import Feeds, Picture, Viewer, snapped_width
+from dashboard.live.video import Follower, Fragment, NotPlayable
 
 HEADER = struct.Struct(">BBHIQI")
 VERSION = 1
+VIDEO, OPENING, KEY = 1, 2, 4
 MAX_MESSAGE = 16 * 1024
 MAX_TILES = 128
 QUALITY = 70
@@ -34,6 +39,10 @@ SMALL_WIDTH = 480
 DRAWN_WITHIN_S = 2.0
 """Seconds after which a picture counts as drawn though the browser has not said so (a hidden page, a lost word)."""
 WAIT_S = 5.0
+CODEC_S = 0.1
+"""Seconds between looks at what a camera sends, while that is not known."""
+WITHOUT_S = 2.5
+"""Seconds without video after which a small stream is given up for the main one."""
 LATE_S = 0.1
 """Seconds of waiting for its turn after which a picture is replaced by a newer one."""
 
@@ -48,11 +57,15 @@ class Overrun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One camera on the page. `width`: pixels, a step of `feed.WIDTHS`; `fps`: at most."""
+    """One camera on the page. `width`: pixels, a step of `feed.WIDTHS`; `fps`: of pictures, at most.
+
+    `video`: the codecs that the browser plays, by FFmpeg's names; none for pictures only.
+    """
 
     camera: str
     width: int
     fps: float
+    video: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,14 @@ def _tile(value: Any) -> Tile:
     if not isinstance(value, dict):
         raise BadMessage("a tile must be an object")
     width = int(_number(value, "width", 16, 3840))
-    return Tile(_camera(value), snapped_width(width), float(_number(value, "fps", 0.1, 30)))
+    return Tile(_camera(value), snapped_width(width), float(_number(value, "fps", 0.1, 30)), _codecs(value))
+
+
+def _codecs(value: dict[str, Any]) -> frozenset[str]:
+    codecs = value.get("video", [])
+    if not isinstance(codecs, list) or len(codecs) > 8 or not all(isinstance(codec, str) for codec in codecs):
+        raise BadMessage("video must be a list of codecs")
+    return frozenset(codecs)
 
 
 def _camera(value: dict[str, Any]) -> str:
@@ -124,6 +144,14 @@ def framed(index: int, picture: Picture) -> bytes:
     """A picture as a binary message."""
     number, taken_ms = picture.number & 0xFFFFFFFF, max(0, int(picture.taken_at * 1000))
     return HEADER.pack(VERSION, 0, index, number, taken_ms, 0) + picture.jpeg
+
+
+def framed_video(index: int, fragment: Fragment, opening: bool = False) -> bytes:
+    """A fragment, or what must come before it, as a binary message."""
+    flags = VIDEO | (OPENING if opening else KEY if fragment.key else 0)
+    taken_ms, start_ms = max(0, int(fragment.taken_at * 1000)), int(fragment.start * 1000) & 0xFFFFFFFF
+    head = HEADER.pack(VERSION, flags, index, fragment.number & 0xFFFFFFFF, taken_ms, start_ms)
+    return head + (fragment.opening.data if opening else fragment.data)
 
 
 @dataclass(slots=True)
@@ -242,6 +270,8 @@ class Wall:
             return
         self._audience.watches(tile.camera)
         try:
+            if tile.video:
+                await self._play(tile)
             with self._feeds.join(frames, tile.width, QUALITY, tile.fps) as viewer:
                 while True:
                     picture = await viewer.next(WAIT_S)
@@ -253,6 +283,42 @@ class Wall:
             pass  # the browser is gone; the one who hears will say so
         finally:
             self._audience.looks_away(tile.camera)
+
+    async def _play(self, tile: Tile) -> None:
+        """Send a tile the camera's own video; returns when it is to get pictures instead."""
+        camera = self._cameras.get(tile.camera)
+        small = tile.width <= SMALL_WIDTH
+        while camera is not None and camera is self._cameras.get(tile.camera):
+            codec = camera.status().codec
+            if codec is None:
+                await asyncio.sleep(CODEC_S)
+            elif codec not in tile.video:
+                return
+            else:
+                with suppress(NotPlayable), Follower(camera.small_video if small else camera.video) as video:
+                    await self._send_video(tile, video, give_up=small and camera.small_video is not camera.video)
+                small = False  # the small stream gives nothing
+
+    async def _send_video(self, tile: Tile, video: Follower, give_up: bool) -> None:
+        """`give_up`: raise `NotPlayable` when nothing comes; else wait for as long as it takes."""
+        opening = None
+        while True:
+            fragment = await video.next(WITHOUT_S if give_up else WAIT_S)
+            if fragment is None:
+                if give_up:
+                    raise NotPlayable
+                continue
+            if fragment.opening.codec not in tile.video:
+                raise NotPlayable
+            async with self._turn:
+                index = self._indexes.get(tile.camera)
+                if index is None:
+                    return
+                if fragment.opening is not opening:
+                    opening = fragment.opening
+                    await self._browser.send_text(video_text(tile.camera, opening.name, opening.codec))
+                    await self._browser.send_bytes(framed_video(index, fragment, opening=True))
+                await self._browser.send_bytes(framed_video(index, fragment))
 
     async def _send(self, shown: _Shown, viewer: Viewer, picture: Picture) -> None:
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ from flask import Flask, request
 from flask.wrappers import Response
 
 from dashboard.resources import resource
-from dashboard.web import api, auth, cameras, errors, events, monitoring, streams
+from dashboard.web import api, auth, cameras, errors, events, monitoring, streams, video
 from dashboard.web.guard import MAX_BODY, MAX_FIELDS
 from dashboard.web.headers import security_headers
 from dashboard.web.parts import Parts
@@ -29,6 +29,7 @@ def create_app(parts: Parts) -> Flask:
     app.register_blueprint(api.blueprint)
     app.register_blueprint(streams.blueprint)
     app.register_blueprint(monitoring.blueprint)
+    app.register_blueprint(video.blueprint)
     errors.register(app)
 
     @app.after_request

@@ -22,6 +22,7 @@ from dashboard.web.guard import MAX_BODY, MAX_HEAD, Verdict, decide, is_public, 
 from dashboard.web.headers import security_headers
 from dashboard.web.parts import LoggedIn, Parts
 from dashboard.web.streams import Message, Receive, Scope, Send, Streams, answer, refuse_socket
+from dashboard.web.video import VideoStream
 
 PAGE_THREADS = 8
 MAX_PUBLIC_BODY = 64 * 1024
@@ -56,6 +57,7 @@ class Application:
                 Route("/healthz", _Native(self._healthz)),
                 Route("/video_feed/{camera}", _Native(self.streams.video_feed)),
                 Route("/api/cameras/{camera}/latest.jpg", _Native(self.streams.latest)),
+                Route("/live/{camera}.mp4", VideoStream(self.streams)),
                 WebSocketRoute("/live", _Native(self.streams.live)),
                 Mount("/", pages),
             ],

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -141,30 +141,42 @@ class Streams:
             return None
         camera, wish = asked
         head = {"Content-Type": CONTENT_TYPE, "X-Accel-Buffering": "no", "Connection": "close"}
+        return await self.serve(camera.id, head, lambda: self._pump(camera, wish, send), scope, receive, send)
+
+    async def serve(
+        self,
+        camera: str,
+        head: Mapping[str, str],
+        pump: Callable[[], Coroutine[Any, Any, None]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """An answer without an end, which `pump` sends: until it ends, its viewer leaves, or its login is over."""
         if scope["method"] == "HEAD":
-            return await answer(send, 200, b"", head)
+            return await answer(send, 200, b"", head, endless=True)
         try:
             seat = self.audience.enter(scope["state"]["login"].session, lambda reason: _cancel(stream))
         except Full:
             return await answer(send, 503, "as many people watch as are let in", {"Retry-After": str(RETRY_S)})
-        stream = asyncio.create_task(self._pump(camera, wish, send))
+        stream = asyncio.create_task(pump())
         gone = asyncio.create_task(_gone(receive))
-        self.audience.watches(camera.id)
+        self.audience.watches(camera)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": _raw(head)})
             await asyncio.wait({stream, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.audience.leave(seat)
-            self.audience.looks_away(camera.id)
+            self.audience.looks_away(camera)
             stream.cancel()
             gone.cancel()
             await asyncio.gather(stream, gone, return_exceptions=True)
         if not stream.cancelled() and (failure := stream.exception()) and not isinstance(failure, OSError):
-            log.error("the stream of %s failed", camera.id, exc_info=failure)
+            log.error("the stream of %s failed", camera, exc_info=failure)
         return await _finish(scope, send)
 
     async def _pump(self, camera: Camera, wish: Wish, send: Send) -> None:
-        await _send_more(send, OPENING)
+        await send_more(send, OPENING)
         while True:
             try:
                 await self._send_pictures(camera, wish, send)
@@ -182,19 +194,19 @@ class Streams:
         last: Picture | None = None
         with self.feeds.join(camera.frames, wish.width, wish.quality, wish.fps) as viewer:
             if camera.status().state in {"offline", "disabled"}:
-                await _send_more(send, part(await self._no_signal(camera, wish), None))
+                await send_more(send, part(await self._no_signal(camera, wish), None))
             while True:
                 picture = await viewer.next(patience(last, loop.time()))
                 if picture is not None:
                     last = picture
-                    await _send_more(send, part(picture.jpeg, picture.taken_at))
+                    await send_more(send, part(picture.jpeg, picture.taken_at))
                     continue
                 if self.parts.cameras.get(camera.id) is not camera:
                     return
                 if again := fallback(last, camera.status().state, loop.time()):
-                    await _send_more(send, part(again.jpeg, again.taken_at))
+                    await send_more(send, part(again.jpeg, again.taken_at))
                 else:
-                    await _send_more(send, part(await self._no_signal(camera, wish), None))
+                    await send_more(send, part(await self._no_signal(camera, wish), None))
 
     async def _no_signal(self, camera: Camera, wish: Wish) -> bytes:
         draw, width = self.parts.no_signal, wish.width or NO_SIGNAL_WIDTH
@@ -294,11 +306,12 @@ async def answer(
     headers: Mapping[str, str] | None = None,
     *,
     hide_body: bool = False,
+    endless: bool = False,
 ) -> None:
-    """A whole answer; a text is an error, in the shape of every error of the API."""
+    """A whole answer; a text is an error, in the shape of every error of the API. `endless`: its length is not told."""
     content_type = {} if isinstance(body, bytes) else {"Content-Type": "application/json"}
     data = body if isinstance(body, bytes) else json.dumps({"error": body}).encode()
-    length = {} if headers and headers.get("Content-Type") == CONTENT_TYPE else {"Content-Length": str(len(data))}
+    length = {} if endless else {"Content-Length": str(len(data))}
     raw = _raw({**content_type, **length, **(headers or {})})
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": b"" if hide_body else data})
@@ -311,7 +324,7 @@ async def refuse_socket(send: Send, status: int, text: str, headers: Mapping[str
     await send({"type": "websocket.http.response.body", "body": json.dumps({"error": text}).encode()})
 
 
-async def _send_more(send: Send, body: bytes) -> None:
+async def send_more(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
