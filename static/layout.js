@@ -12,13 +12,20 @@ export function columns(n, aspect) {
   return widths.findLastIndex((width) => width >= 0.94 * widest) + 1;
 }
 
+/** The most columns: a phone shows one upright and two on its side, since smaller pictures say nothing to a thumb. */
+function most(width, height) {
+  if (width <= 640) return 1;
+  return width <= 960 && height <= 430 ? 2 : Infinity;
+}
+
 /** Columns and tile width for a field in CSS pixels; `scrolls` when tiles would be too small to see all at once. */
 export function fit(n, width, height, gap = 2, smallest = 150) {
-  const count = Math.max(1, Math.min(columns(n, width / height), Math.floor((width + gap) / (smallest + gap)) || 1));
+  const limit = most(width, height);
+  const count = Math.max(1, Math.min(limit, columns(n, width / height), Math.floor((width + gap) / (smallest + gap)) || 1));
   const rows = Math.ceil(n / count);
   const byWidth = (width - gap * (count - 1)) / count;
   const byHeight = ((height - gap * (rows - 1)) / rows) * TILE;
-  const scrolls = byHeight < smallest || byHeight < byWidth * 0.5;
+  const scrolls = byHeight < smallest || byHeight < byWidth * (limit === Infinity ? 0.5 : 0.7);
   return { columns: count, width: Math.floor(scrolls ? byWidth : Math.min(byWidth, byHeight)), scrolls };
 }
 

@@ -86,6 +86,12 @@ def test_every_tile_is_in_sight_or_the_wall_scrolls() -> None:
         assert laid["width"] >= min(150, width), (n, width, height, laid)
 
 
+def test_a_phone_has_one_column_upright_and_two_on_its_side() -> None:
+    table = [(1, 390, 740, 1), (8, 390, 740, 1), (1, 844, 338, 1), (2, 844, 338, 2), (8, 844, 338, 2), (8, 956, 388, 2)]
+    found = run("layout.js", [["fit", *case] for *case, _ in table])
+    assert [laid["columns"] for laid in found] == [count for *_, count in table]
+
+
 def test_pictures_are_asked_in_few_widths() -> None:
     found = run("layout.js", [["pictureWidth", pixels] for pixels in (1, 160, 161, 700, 5000)])
     assert found == [160, 160, 240, 960, 1280]
