@@ -4,17 +4,24 @@ import { keepBanners } from "./banners.js";
 import { pictureWidth } from "./layout.js";
 import { Live } from "./live.js";
 import { forPage, toggleFullScreen } from "./page.js";
+import { smallWindow, stills } from "./take.js";
 import { Tile } from "./tile.js";
+import { zoomable } from "./zoom.js";
 
 const element = document.querySelector(".tile");
 const id = element.dataset.camera;
 const live = new Live();
 const tile = new Tile(element, live.clock, (camera, frame) => live.drawn(camera, frame));
 tile.rate = 25;
+let scale = 1;
+element.addEventListener("zoom", ({ detail }) => ((scale = detail.scale), watch()));
+zoomable(element, document.querySelector(".zoom")); // before the keys below: arrows that pan are spent then
+stills(element, document.querySelector("#still"), live.clock);
+smallWindow(element, document.querySelector("#small-window"));
 
 function watch() {
-  const pixels = element.clientWidth * Math.min(devicePixelRatio, 2);
-  live.watch(document.hidden ? [] : [{ camera: id, width: pictureWidth(pixels, 1920), fps: tile.rate }]);
+  const pixels = element.clientWidth * Math.min(devicePixelRatio, 2) * scale;
+  live.watch(document.hidden && !document.pictureInPictureElement ? [] : [{ camera: id, width: pictureWidth(pixels, 1920), fps: tile.rate }]);
 }
 
 /** Fetch this page anew and put its fresh `parts` in place: rendering stays on the server. */
@@ -48,7 +55,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !document.fullscreenElement) location.assign("/");
 });
 
-document.addEventListener("visibilitychange", watch);
+for (const change of ["visibilitychange", "leavepictureinpicture"]) document.addEventListener(change, watch);
 new ResizeObserver(watch).observe(element);
 setInterval(() => tile.tick(), 100);
 setInterval(() => document.hidden || refresh("#facts"), 5000);
