@@ -18,6 +18,7 @@ element.addEventListener("zoom", ({ detail }) => ((scale = detail.scale), watch(
 zoomable(element, document.querySelector(".zoom")); // before the keys below: arrows that pan are spent then
 stills(element, document.querySelector("#still"), live.clock);
 smallWindow(element, document.querySelector("#small-window"));
+document.querySelector("[data-do=full]").hidden = !document.fullscreenEnabled;
 
 function watch() {
   const pixels = element.clientWidth * Math.min(devicePixelRatio, 2) * scale;

@@ -31,7 +31,7 @@ export function panned({ scale, x, y }, dx, dy, cover = [1, 1]) {
 /** `state` larger by `factor`; what is under the point `x`, `y` (0 to 1 across the tile) stays there. */
 export function zoomed(state, factor, x, y, cover = [1, 1]) {
   const scale = Math.min(MOST, Math.max(1, state.scale * factor));
-  if (scale < 1.01) return { ...WHOLE };
+  if (factor < 1 && scale < 1.01) return { ...WHOLE }; // only on the way back: a slow pinch begins with less than that
   const by = scale / state.scale;
   return panned({ scale, x: x - (x - state.x) * by, y: y - (y - state.y) * by }, 0, 0, cover);
 }
