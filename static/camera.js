@@ -5,8 +5,10 @@ import { pictureWidth } from "./layout.js";
 import { Live } from "./live.js";
 import { forPage, toggleFullScreen } from "./page.js";
 import { playable } from "./player.js";
-import { keepTraffic, savesData } from "./traffic.js";
+import { smallWindow, stills } from "./take.js";
 import { Tile } from "./tile.js";
+import { keepTraffic, savesData } from "./traffic.js";
+import { zoomable } from "./zoom.js";
 
 const element = document.querySelector(".tile");
 const id = element.dataset.camera;
@@ -14,12 +16,19 @@ const live = new Live();
 const codecs = playable();
 const tile = new Tile(element, live.clock, (camera, frame) => live.drawn(camera, frame));
 tile.rate = 25;
+let scale = 1;
+element.addEventListener("zoom", ({ detail }) => ((scale = detail.scale), watch()));
+zoomable(element, document.querySelector(".zoom")); // before the keys below: arrows that pan are spent then
+stills(element, document.querySelector("#still"), live.clock);
+smallWindow(element, document.querySelector("#small-window"));
+document.querySelector("[data-do=full]").hidden = !document.fullscreenEnabled;
 
 function watch() {
-  const pixels = element.clientWidth * Math.min(devicePixelRatio, 2);
+  const seen = !document.hidden || document.pictureInPictureElement;
   const video = !savesData() && tile.playsVideo && codecs.length && { video: codecs };
-  if (document.hidden || !video) tile.rest();
-  live.watch(document.hidden ? [] : [{ camera: id, width: pictureWidth(pixels, savesData() ? 640 : 1920), fps: tile.rate, ...video }]);
+  const pixels = element.clientWidth * Math.min(devicePixelRatio, 2) * scale;
+  if (!seen || !video) tile.rest();
+  live.watch(seen ? [{ camera: id, width: pictureWidth(pixels, savesData() ? 640 : 1920), fps: tile.rate, ...video }] : []);
 }
 
 /** Fetch this page anew and put its fresh `parts` in place: rendering stays on the server. */
@@ -56,7 +65,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !document.fullscreenElement) location.assign("/");
 });
 
-document.addEventListener("visibilitychange", watch);
+for (const change of ["visibilitychange", "leavepictureinpicture"]) document.addEventListener(change, watch);
 new ResizeObserver(watch).observe(element);
 setInterval(() => tile.tick(), 100);
 setInterval(() => document.hidden || refresh("#facts"), 5000);
