@@ -19,8 +19,12 @@ from tests.web_client import until
 
 SCENES = ("courtyard", "corridor", "parking")
 MOVES = """name => {
-    const canvas = document.querySelector(`.tile[data-camera=${name}] canvas`);
-    return canvas ? canvas.toDataURL('image/jpeg') : '';
+    const tile = document.querySelector(`.tile[data-camera=${name}]`);
+    const picture = tile?.querySelector('video.on') ?? tile?.querySelector('canvas');
+    if (!picture) return '';
+    const copy = Object.assign(document.createElement('canvas'), {width: 320, height: 180});
+    copy.getContext('2d').drawImage(picture, 0, 0, 320, 180);
+    return copy.toDataURL('image/jpeg');
 }"""
 
 LOADED = "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
