@@ -32,6 +32,7 @@ export function smallWindow(tile, button) {
   if (!document.pictureInPictureEnabled) return;
   const copy = Object.assign(document.createElement("video"), { className: "hush", muted: true, playsInline: true });
   copy.setAttribute("aria-hidden", "true");
+  tile.after(copy); // in the page, so that its events reach the document
   button.hidden = false;
   button.addEventListener("click", async () => {
     try {
@@ -48,14 +49,12 @@ export function smallWindow(tile, button) {
   /** Only a video can leave the page, so the canvas is shown in one. */
   async function mirror() {
     copy.srcObject ??= tile.querySelector(".picture").captureStream();
-    tile.after(copy);
     await copy.play();
   }
 
   copy.addEventListener("leavepictureinpicture", () => {
     copy.srcObject?.getTracks().forEach((track) => track.stop());
     copy.srcObject = null;
-    setTimeout(() => copy.remove()); // later, so that the event still reaches the document
   });
   for (const [type, pressed] of Object.entries({ enterpictureinpicture: true, leavepictureinpicture: false })) {
     document.addEventListener(type, () => button.setAttribute("aria-pressed", pressed));

@@ -253,5 +253,5 @@ def test_the_small_window_closes_rather_than_show_an_old_picture(browser: Browse
         place.ended[1].set()
         page.wait_for_selector("#small-window[aria-pressed=false]")
         assert "Garage is stale" in page.inner_text(".toasts")
-        until(page, "() => !document.querySelector('video')")
+        until(page, "() => !document.querySelector('video').srcObject")
         place.run(place.cameras[1])
