@@ -205,7 +205,8 @@ def test_names_are_text(tmp_path: Path, payload: str) -> None:
             assert "<script>alert" not in text
             assert "<img src=x" not in text
             assert text.count("</template>") == text.count("<template")
-            assert "49" not in re.findall(r"alert\(1\)|49", text[: text.index("<body")])
+            head = re.sub(r'content="[0-9a-f.\w-]+"', "", text[: text.index("<body")])  # the token has any digits
+            assert "49" not in head
 
 
 def test_errors_are_pages_for_people_and_json_for_programs() -> None:
