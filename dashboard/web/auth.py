@@ -27,6 +27,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
 from dashboard.errors import NotFound, Refused
+from dashboard.web import access
 from dashboard.web.guard import MAX_FIELDS, Verdict, decide, local_path, sign_in_location
 from dashboard.web.parts import LoggedIn, Parts, current_parts
 from dashboard.web.throttle import Throttle
@@ -343,14 +344,23 @@ def _quoted(name: str) -> str:
 
 
 def _guard() -> AnyResponse | None:
-    verdict = decide(request.method, request.path, current() is not None)
+    signed_in = current() is not None
+    camera = access.camera_of(request.method, request.path)
+    if not signed_in and camera is not None:
+        query, authorization = request.query_string.decode("latin-1"), request.headers.get("Authorization", "")
+        program = access.login(current_parts(), query, authorization)
+        if program is not None and not program.may_see(camera):
+            abort(404, description=access.NO_CAMERA)
+        signed_in = program is not None
+    verdict = decide(request.method, request.path, signed_in)
     if verdict is Verdict.PASS:
         return None
     if verdict is Verdict.METHOD:
         return Response(status=405, headers={"Allow": "GET, HEAD"})
     if verdict is Verdict.REFUSE:
         body = "" if request.method == "OPTIONS" else '{"error": "sign in first"}\n'
-        return Response(body, 401, mimetype="application/json")
+        challenge = access.CHALLENGE if camera is not None else None
+        return Response(body, 401, mimetype="application/json", headers=challenge)
     location = sign_in_location(request.method, request.path, request.query_string.decode("latin-1"))
     return Response(status=302, headers={"Location": location})
 
