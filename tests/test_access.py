@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -270,3 +271,83 @@ def test_the_query_speaks_before_the_header() -> None:
     assert token_in("fps=5", "Bearer c") == "c"
     assert token_in("fps=5", basic("d:e")) == "d:e"
     assert token_in("", "") is None
+
+
+# --- the account page -----------------------------------------------------------------------------------------------
+
+
+def make(browser: Browser, **fields: str) -> Answer:
+    return browser.post("/account/tokens", csrf_token=browser.csrf(), **{"label": "VLC", "term": "30", **fields})
+
+
+def test_a_token_is_made_shown_once_listed_and_revoked(program: Browser, store: Store) -> None:
+    program.sign_in("ann", PASSWORD)
+    assert "No other program has access yet." in program.get("/account").text
+    page = make(program, camera="door")
+    assert page.status == 200
+    (made,) = set(re.findall(r"cdt_[\w-]{43}", page.text))
+    assert page.text.count(made) == 4  # itself, and three addresses
+    assert f"http://127.0.0.1:{program.port}/video_feed/door?token={made}" in page.text
+
+    listed = program.get("/account").text
+    assert "cdt_" not in listed
+    assert "VLC" in listed
+    assert "not used yet" in listed
+    stranger = Browser(program.port)
+    assert stranger.get(f"/api/cameras/door/latest.jpg?token={made}").status == 200
+    assert "last used" in program.get("/account").text
+
+    (number,) = re.findall(r"/account/tokens/(\d+)/revoke", listed)
+    done = program.post(f"/account/tokens/{number}/revoke", csrf_token=program.csrf())
+    assert (done.status, done.headers["location"]) == (302, "/account?done=token#access")
+    assert stranger.get(f"/api/cameras/door/latest.jpg?token={made}").status == 401
+    assert program.post(f"/account/tokens/{number}/revoke", csrf_token=program.csrf()).status == 404
+
+
+def test_the_addresses_shown_work_as_they_stand(program: Browser) -> None:
+    program.sign_in("ann", PASSWORD)
+    page = make(program, every="1")
+    stranger = Browser(program.port)
+    with_password = re.search(r"http://token:(cdt_[\w-]+)@", page.text)
+    assert with_password
+    assert with_header(stranger, "/video_feed/door", basic(with_password[1], "token"), "HEAD").status == 200
+    for path in re.findall(rf"http://127\.0\.0\.1:{program.port}(/[^<\s]+)", page.text):
+        assert stranger.ask("HEAD", path).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "Choose the cameras"),
+        ({"camera": "attic"}, "not there any more"),
+        ({"camera": "door", "term": "8"}, "Choose how long"),
+        ({"camera": "door", "label": " "}, "A label has 1 to 64 characters"),
+        ({"camera": "door", "label": "x" * 65}, "A label has 1 to 64 characters"),
+    ],
+)
+def test_a_form_that_is_not_right_says_why_and_keeps_what_was_typed(
+    program: Browser, store: Store, fields: dict[str, str], said: str
+) -> None:
+    program.sign_in("ann", PASSWORD)
+    answer = make(program, **fields)
+    assert answer.status == 400
+    assert said in answer.text
+    assert f'value="{fields.get("label", "VLC").strip()}"' in answer.text
+    assert store.tokens.list_of(store.users.find("ann").id) == ()
+
+
+def test_a_label_is_text(program: Browser) -> None:
+    program.sign_in("ann", PASSWORD)
+    page = make(program, every="1", label="<script>x</script>").text
+    assert "<script>x" not in page
+    assert "&lt;script&gt;x" in page
+
+
+def test_the_forms_need_their_csrf_token_and_revoke_only_one_s_own(program: Browser, store: Store, token: str) -> None:
+    number = store.tokens.list_of(store.users.find("ann").id)[0].id
+    program.sign_in("root", PASSWORD)
+    assert program.post("/account/tokens", label="x", every="1", term="7").status == 400
+    assert program.post(f"/account/tokens/{number}/revoke").status == 400
+    assert program.post(f"/account/tokens/{number}/revoke", csrf_token=program.csrf()).status == 404
+    assert program.post(f"/account/tokens/{2**63}/revoke", csrf_token=program.csrf()).status == 404
+    assert store.tokens.find(token) is not None
