@@ -52,6 +52,8 @@ PATTERNS = (
         re.compile(r"(['\"]\w*(?:passw(?:or)?d|pwd|token|secret|api_?key)['\"]\s*:\s*)(['\"])(?:(?!\2).)*", re.I),
         rf"\1\2{GONE}",
     ),
+    # Access tokens, which are known by how they begin, wherever they stand.
+    (re.compile(r"cdt_[\w-]{20,}"), GONE),
 )
 
 

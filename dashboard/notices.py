@@ -76,7 +76,8 @@ class ConfigRefused:
 
 @dataclass(frozen=True, slots=True)
 class SessionsEnded:
-    """Logins ended (logout, password change, disabled, removed); `sessions`: their row ids."""
+    """Logins ended (logout, password change, disabled, removed, token revoked); `sessions`: their row ids, those of
+    access tokens below zero."""
 
     sessions: tuple[int, ...]
 

@@ -31,6 +31,7 @@ from dashboard.store.secret import secret_of
 from dashboard.store.sessions import Sessions
 from dashboard.store.snapshots import Snapshots
 from dashboard.store.states import StateRecorder, States
+from dashboard.store.tokens import Tokens
 from dashboard.store.users import Users
 from dashboard.zones import zone_of
 
@@ -115,6 +116,7 @@ class System:
         db.migrate()
         self.users = Users(db, self.notices)
         self.sessions = Sessions(db, self.notices)
+        self.tokens = Tokens(db, self.notices)
         self.states = States(db)
         self.snapshots = Snapshots(self.data_dir, self.config.storage.reserve, thumbnail)
         self.events = Events(db, self.snapshots, self.notices)

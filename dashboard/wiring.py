@@ -19,6 +19,7 @@ def parts_of(system: System) -> Parts:
         config=lambda: system.config,
         users=system.users,
         sessions=system.sessions,
+        tokens=system.tokens,
         events=system.events,
         snapshots=system.snapshots,
         states=system.states,

@@ -26,6 +26,7 @@ from dashboard.store.passwords import Passwords
 from dashboard.store.sessions import Sessions
 from dashboard.store.snapshots import Snapshots
 from dashboard.store.states import States
+from dashboard.store.tokens import Tokens
 from dashboard.store.users import Users
 
 NOON = 1_790_000_000.0
@@ -93,6 +94,7 @@ class Store:
         self.events = Events(self.db, self.snapshots, self.notices, self.clock)
         self.users = Users(self.db, self.notices, cheap(), self.clock)
         self.sessions = Sessions(self.db, self.notices, self.clock)
+        self.tokens = Tokens(self.db, self.notices, self.clock)
         self.states = States(self.db, self.clock)
 
     def event(self, camera: str = "door", at: float = NOON, ended: bool = True, **peak: Any) -> int:

@@ -204,6 +204,54 @@ class FakeSessions:
         return [row for row in self.rows.values() if row.user.id == user]
 
 
+@dataclass(frozen=True)
+class FakeTokenLogin(FakeLogin):
+    cameras: tuple[str, ...] | None
+
+    def may_see(self, camera: str) -> bool:
+        return self.cameras is None or camera in self.cameras
+
+
+class FakeTokens:
+    def __init__(self, users: FakeUsers, told: notices.Notices) -> None:
+        self._users, self._told = users, told
+        self.rows: dict[str, Any] = {}
+        self._ids = 0
+
+    def make(self, user: int, label: str, cameras: Sequence[str] | None, days: int | None) -> str:
+        token = "cdt_" + secrets.token_urlsafe(32)
+        self._ids += 1
+        now = datetime.now(UTC)
+        self.rows[token] = SimpleNamespace(
+            id=self._ids,
+            user=next(one for one in self._users.users.values() if one.id == user),
+            label=label,
+            cameras=None if cameras is None else tuple(cameras),
+            created_at=now,
+            expires_at=None if days is None else now + timedelta(days=days),
+            last_used_at=None,
+            expired=False,
+        )
+        return token
+
+    def find(self, token: str) -> FakeTokenLogin | None:
+        row = self.rows.get(token)
+        return FakeTokenLogin(-row.id, row.user.id, row.user.name, "viewer", row.cameras) if row else None
+
+    def alive(self, seats: Iterable[int]) -> set[int]:
+        return {-row.id for row in self.rows.values()} & set(seats)
+
+    def list_of(self, user: int) -> Sequence[Any]:
+        return [row for row in self.rows.values() if row.user.id == user]
+
+    def revoke(self, number: int, user: int) -> None:
+        found = [token for token, row in self.rows.items() if row.id == number and row.user.id == user]
+        if not found:
+            raise NotFound("there is no such token")
+        del self.rows[found[0]]
+        self._told.publish(notices.SessionsEnded((-number,)))
+
+
 class FakeSnapshots:
     def __init__(self) -> None:
         self.is_reserved = False
@@ -225,6 +273,7 @@ def fake_parts(cameras: Sequence[FakeCamera] | None = None, **changes: Any) -> P
         "config": lambda: SimpleNamespace(cameras=tuple(camera.spec for camera in some), timezone=None),
         "users": users,
         "sessions": FakeSessions(users, told),
+        "tokens": FakeTokens(users, told),
         "events": FakeEvents(),
         "snapshots": FakeSnapshots(),
         "states": SimpleNamespace(history=lambda camera, limit=20: []),

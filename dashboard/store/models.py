@@ -120,6 +120,22 @@ class Session(Base):
     agent: Mapped[str] = mapped_column(String(256))  # the browser's name for itself, shown likewise
 
 
+class AccessToken(Base):
+    """What lets another program see some cameras in a user's name, and do nothing else."""
+
+    __tablename__ = "access_tokens"
+    __table_args__ = (UniqueConstraint("token_hash"), Index(None, "user_id"), COUNT_ON)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)  # streams remember it, to end with the token
+    token_hash: Mapped[str] = mapped_column(String(64))  # SHA-256: who reads the database sees no camera with it
+    user_id: Mapped[int] = mapped_column(Key, ForeignKey("users.id", ondelete="CASCADE"))
+    label: Mapped[str] = mapped_column(String(64))  # what it is for, in the user's words
+    cameras: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))  # ids; NULL: all, later ones too
+    created_at: Mapped[datetime] = mapped_column(UtcTime)  # shown to the user
+    expires_at: Mapped[datetime | None] = mapped_column(UtcTime)  # NULL: never
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcTime)  # shows what can go; at most one write a minute
+
+
 class Event(Base):
     """Something moved before a camera, from `started_at` to `ended_at`."""
 

@@ -18,6 +18,7 @@ from dashboard.store.database import Database
 from dashboard.store.models import Session, User
 from dashboard.store.passwords import Passwords, refuse_weak
 from dashboard.store.times import Clock, utc
+from dashboard.store.tokens import revoke_all_of
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,10 @@ class UserView:
 
 
 class Users:
-    """The users of one database. A change that takes a right away ends the user's sessions with it.
+    """The users of one database. A change that takes a right away ends the user's sessions with it,
+    and a user who may not sign in any more loses the access tokens as well.
 
-    `notices` hears of those sessions, so that open streams end too; a command beside the server has none to tell.
+    `notices` hears of those, so that open streams end too; a command beside the server has none to tell.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class Users:
             row = _need(rows, name)
             _keep_an_admin(rows, row)
             row.disabled = True
-            ended = _end_sessions(rows, row.id)
+            ended = _end_sessions(rows, row.id) + revoke_all_of(rows, row.id)
         self._tell(ended)
 
     def enable(self, name: str) -> None:
@@ -120,7 +122,7 @@ class Users:
         with self._db.write() as rows:
             row = _need(rows, name)
             _keep_an_admin(rows, row)
-            ended = _end_sessions(rows, row.id)
+            ended = _end_sessions(rows, row.id) + revoke_all_of(rows, row.id)
             rows.delete(row)
         self._tell(ended)
 

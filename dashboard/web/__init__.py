@@ -6,7 +6,7 @@ from flask import Flask, request
 from flask.wrappers import Response
 
 from dashboard.resources import resource
-from dashboard.web import api, auth, cameras, errors, events, monitoring, streams, video
+from dashboard.web import api, auth, cameras, errors, events, monitoring, streams, tokens, video
 from dashboard.web.guard import MAX_BODY, MAX_FIELDS
 from dashboard.web.headers import security_headers
 from dashboard.web.parts import Parts
@@ -24,6 +24,7 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.redirect_defaults = False
 
     auth.register(app, parts)
+    app.register_blueprint(tokens.blueprint)
     app.register_blueprint(cameras.blueprint)
     app.register_blueprint(events.blueprint)
     app.register_blueprint(api.blueprint)

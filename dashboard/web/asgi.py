@@ -16,11 +16,11 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from werkzeug.http import parse_cookie
 
 from dashboard.errors import StoreError
-from dashboard.web import create_app
+from dashboard.web import access, create_app
 from dashboard.web.auth import cookie_name
 from dashboard.web.guard import MAX_BODY, MAX_HEAD, Verdict, decide, is_public, sign_in_location
 from dashboard.web.headers import security_headers
-from dashboard.web.parts import LoggedIn, Parts
+from dashboard.web.parts import LoggedIn, Parts, TokenLogin
 from dashboard.web.streams import Message, Receive, Scope, Send, Streams, answer, refuse_socket
 from dashboard.web.video import VideoStream
 
@@ -94,7 +94,7 @@ class Guard:
 
     def __init__(self, app: Any, parts: Parts) -> None:
         self._app = app
-        self._sessions = parts.sessions
+        self._parts = parts
         self._cookie = cookie_name(parts.secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,11 +103,17 @@ class Guard:
             return None
         socket = scope["type"] == "websocket"
         method, path = "GET" if socket else scope["method"], scope["path"]
+        camera = None if socket else access.camera_of(method, path)
         send = _with_headers(send, path)
         if _head_size(scope) > MAX_HEAD:
             return await (refuse_socket if socket else answer)(send, 431, "the head of the request is too large")
         try:
             login = None if is_public(path) else await self._login(scope)
+            if login is None and camera is not None:
+                program = await self._program(scope)
+                if program is not None and not program.may_see(camera):
+                    return await answer(send, 404, access.NO_CAMERA)
+                login = program
         except StoreError:
             text = "the logins cannot be looked up at this moment"
             return await (refuse_socket if socket else answer)(send, 503, text, {"Retry-After": "5"})
@@ -119,7 +125,8 @@ class Guard:
             case Verdict.METHOD:
                 return await answer(send, 405, b"", {"Allow": "GET, HEAD"})
             case Verdict.REFUSE:
-                return await answer(send, 401, b"" if silent else "sign in first")
+                challenge = access.CHALLENGE if camera is not None else None
+                return await answer(send, 401, b"" if silent else "sign in first", challenge)
             case Verdict.SIGN_IN:
                 query = scope["query_string"].decode("latin-1")
                 return await answer(send, 302, b"", {"Location": sign_in_location(method, path, query)})
@@ -135,7 +142,15 @@ class Guard:
     async def _login(self, scope: Scope) -> LoggedIn | None:
         cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
         token = parse_cookie(cookies.decode("latin-1")).get(self._cookie)
-        return await asyncio.to_thread(self._sessions.find, token) if token else None
+        return await asyncio.to_thread(self._parts.sessions.find, token) if token else None
+
+    async def _program(self, scope: Scope) -> TokenLogin | None:
+        """Who asks with an access token."""
+        query = scope["query_string"].decode("latin-1")
+        authorization = next(
+            (value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), ""
+        )
+        return await asyncio.to_thread(access.login, self._parts, query, authorization)
 
 
 class _Refused(Exception):

@@ -27,6 +27,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
 from dashboard.errors import NotFound, Refused
+from dashboard.web import access
+from dashboard.web.cameras import names
 from dashboard.web.guard import MAX_FIELDS, Verdict, decide, local_path, sign_in_location
 from dashboard.web.parts import LoggedIn, Parts, current_parts
 from dashboard.web.throttle import Throttle
@@ -243,31 +245,31 @@ def logout() -> AnyResponse:
 
 @blueprint.get("/account")
 def account() -> str:
-    return _account_page(done=request.args.get("done", ""))
+    return account_page(done=request.args.get("done", ""))
 
 
 @blueprint.post("/account/password")
 def change_password() -> AnyResponse | tuple[str, int, dict[str, str]]:
-    visitor, parts, ip = _signed_in(), current_parts(), _ip()
+    visitor, parts, ip = signed_in(), current_parts(), _ip()
     new, again = request.form.get("new", ""), request.form.get("again", "")
     try:
         user = _desk().check(parts, ip, visitor.name, request.form.get("current", ""))
     except Throttled as error:
         retry = {"Retry-After": str(int(error.wait) + 1)}
-        return _account_page("Too many wrong passwords. Try again later."), 429, retry
+        return account_page("Too many wrong passwords. Try again later."), 429, retry
     except Busy:
-        return _account_page("The server is busy. Try again."), 503, {"Retry-After": str(BUSY_RETRY_S)}
+        return account_page("The server is busy. Try again."), 503, {"Retry-After": str(BUSY_RETRY_S)}
     if user is None:
         log.warning("password change of %s from %s refused: wrong password", _quoted(visitor.name), ip)
-        return _account_page("The current password is wrong."), 403, {}
+        return account_page("The current password is wrong."), 403, {}
     if new != again:
-        return _account_page("The two new passwords differ."), 400, {}
+        return account_page("The two new passwords differ."), 400, {}
     if len(new) > MAX_PASSWORD:
-        return _account_page(f"A password has at most {MAX_PASSWORD} characters."), 400, {}
+        return account_page(f"A password has at most {MAX_PASSWORD} characters."), 400, {}
     try:
         parts.users.set_password(visitor.name, new)
     except Refused as error:
-        return _account_page(str(error)), 400, {}
+        return account_page(str(error)), 400, {}
     parts.sessions.end_all_of(visitor.user_id)
     _begin(parts, user, ip, remember=False)
     log.info("%s changed the password from %s; all other logins ended", _quoted(visitor.name), ip)
@@ -276,7 +278,7 @@ def change_password() -> AnyResponse | tuple[str, int, dict[str, str]]:
 
 @blueprint.post("/account/sessions/<int:number>/end")
 def end_session(number: int) -> AnyResponse:
-    visitor, parts = _signed_in(), current_parts()
+    visitor, parts = signed_in(), current_parts()
     parts.sessions.end_one(number, visitor.user_id)
     log.info("%s ended a login from %s", _quoted(visitor.name), _ip())
     return redirect("/account?done=session" if number != visitor.session_id else "/login")
@@ -289,10 +291,19 @@ def _form(error: str = "", throttled: float = 0.0) -> str:
     return render_template("login.html", error=error, wait_minutes=minutes, next=target, username=name)
 
 
-def _account_page(error: str = "", done: str = "") -> str:
-    visitor = _signed_in()
-    rows = current_parts().sessions.list_of(visitor.user_id)
-    return render_template("account.html", visitor=visitor, sessions=rows, error=error, done=done)
+def account_page(error: str = "", done: str = "", **more: Any) -> str:
+    """The page of who is signed in; `more` is for the template."""
+    visitor, parts = signed_in(), current_parts()
+    return render_template(
+        "account.html",
+        visitor=visitor,
+        sessions=parts.sessions.list_of(visitor.user_id),
+        tokens=parts.tokens.list_of(visitor.user_id),
+        cameras=names(),
+        error=error,
+        done=done,
+        **more,
+    )
 
 
 def _begin(parts: Parts, user: Any, ip: str, remember: bool) -> None:
@@ -309,7 +320,8 @@ def _begin(parts: Parts, user: Any, ip: str, remember: bool) -> None:
     login_user(Visitor(token, login))
 
 
-def _signed_in() -> Visitor:
+def signed_in() -> Visitor:
+    """Who the present request belongs to; 401 for nobody."""
     visitor = current()
     if visitor is None:
         abort(401)
@@ -343,14 +355,23 @@ def _quoted(name: str) -> str:
 
 
 def _guard() -> AnyResponse | None:
-    verdict = decide(request.method, request.path, current() is not None)
+    known = current() is not None
+    camera = access.camera_of(request.method, request.path)
+    if not known and camera is not None:
+        query, authorization = request.query_string.decode("latin-1"), request.headers.get("Authorization", "")
+        program = access.login(current_parts(), query, authorization)
+        if program is not None and not program.may_see(camera):
+            abort(404, description=access.NO_CAMERA)
+        known = program is not None
+    verdict = decide(request.method, request.path, known)
     if verdict is Verdict.PASS:
         return None
     if verdict is Verdict.METHOD:
         return Response(status=405, headers={"Allow": "GET, HEAD"})
     if verdict is Verdict.REFUSE:
         body = "" if request.method == "OPTIONS" else '{"error": "sign in first"}\n'
-        return Response(body, 401, mimetype="application/json")
+        challenge = access.CHALLENGE if camera is not None else None
+        return Response(body, 401, mimetype="application/json", headers=challenge)
     location = sign_in_location(request.method, request.path, request.query_string.decode("latin-1"))
     return Response(status=302, headers={"Location": location})
 

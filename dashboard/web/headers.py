@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dashboard.web.access import camera_of
+
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -25,7 +27,11 @@ _ALWAYS = {
 
 
 def security_headers(path: str) -> dict[str, str]:
-    """Headers for the answer to `path`. Everything but the static files is private to one login: never stored."""
+    """Headers for the answer to `path`. Everything but the static files is private to one login: never stored.
+
+    An address that may carry an access token is told to nobody, not even to this server.
+    """
     if path.startswith("/static/"):
         return _ALWAYS
-    return {**_ALWAYS, "Cache-Control": "no-store"}
+    private = {**_ALWAYS, "Cache-Control": "no-store"}
+    return {**private, "Referrer-Policy": "no-referrer"} if camera_of("GET", path) else private

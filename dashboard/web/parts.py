@@ -112,6 +112,22 @@ class Sessions(Protocol):
     def list_of(self, user: int, /) -> Sequence[Any]: ...
 
 
+class TokenLogin(LoggedIn, Protocol):
+    """A login by access token; its `session` is below zero. It reaches the pictures of its cameras and nothing else."""
+
+    def may_see(self, camera: str, /) -> bool: ...
+
+
+class Tokens(Protocol):
+    """Access tokens of other programs; each is shown once, only its hash is kept. `alive` speaks of `session`s."""
+
+    def make(self, user: int, label: str, cameras: Sequence[str] | None, days: int | None) -> str: ...
+    def find(self, token: str, /) -> TokenLogin | None: ...
+    def alive(self, seats: Iterable[int], /) -> set[int]: ...
+    def list_of(self, user: int, /) -> Sequence[Any]: ...
+    def revoke(self, number: int, user: int) -> None: ...
+
+
 class Snapshots(Protocol):
     """Saved pictures, as files. `free`: bytes left on the disk; `reserved`: whether saving waits for room."""
 
@@ -147,6 +163,7 @@ class Parts:
     config: Callable[[], Config]
     users: Users
     sessions: Sessions
+    tokens: Tokens
     events: Any
     snapshots: Any
     states: Any

@@ -23,6 +23,7 @@ from dashboard.live.feed import MAX_AGE, Feeds, Pace, Picture, encode
 from dashboard.live.mjpeg import CONTENT_TYPE, OPENING, REPEAT_S, BadWish, Wish, fallback, part, patience, read_wish
 from dashboard.live.wall import BadMessage, Connection, Overrun, Wall
 from dashboard.notices import SessionsEnded
+from dashboard.web import access
 from dashboard.web.parts import Camera, Parts, current_parts
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class Streams:
         if not watching:
             return
         try:
-            alive = await asyncio.to_thread(self.parts.sessions.alive, watching)
+            alive = await asyncio.to_thread(access.alive, self.parts, watching)
         except Exception as error:  # noqa: BLE001 - the edge of the task: a busy database cuts nobody off
             log.warning("the logins of the viewers could not be looked up: %s", error)
             return
@@ -124,7 +125,7 @@ class Streams:
         if scope["method"] not in {"GET", "HEAD"}:
             await answer(send, 405, "only GET and HEAD", {"Allow": "GET, HEAD"})
         elif camera is None:
-            await answer(send, 404, "there is no such camera")
+            await answer(send, 404, access.NO_CAMERA)
         else:
             try:
                 return camera, read_wish(_query(scope))
@@ -409,7 +410,7 @@ def live() -> Response:
 def _asked(parts: Parts, camera: str) -> tuple[Camera, Wish]:
     found = parts.cameras.get(camera)
     if found is None:
-        abort(404, description="there is no such camera")
+        abort(404, description=access.NO_CAMERA)
     try:
         return found, read_wish(request.args)
     except BadWish as error:

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from dashboard.channel import ChannelClosed
 from dashboard.live.video import Follower
+from dashboard.web.access import NO_CAMERA
 from dashboard.web.parts import Camera, current_parts
 from dashboard.web.streams import RETRY_S, Receive, Scope, Send, Streams, answer, no_picture, send_more
 
@@ -24,7 +25,7 @@ SILENT_S = 20.0
 def refusal(camera: Camera | None) -> tuple[int, str] | None:
     """Why there is no video: status and words; None when there is."""
     if camera is None:
-        return 404, "there is no such camera"
+        return 404, NO_CAMERA
     codec = camera.status().codec
     if codec is None:
         return 503, no_picture(camera)
