@@ -103,7 +103,7 @@ def measure(folder: Path, cameras: int, viewers: int, seconds: float) -> tuple[l
             idle = Cost.of(process.pid)
             time.sleep(seconds)
             alone = Cost.of(process.pid).percent_since(idle)
-            cookie = browser.cookie_header()["Cookie"]
+            cookie = browser.cookie_header["Cookie"]
             command = [sys.executable, "-m", "benchmarks.passthrough", "--watch", str(port), cookie, ",".join(names)]
             command += [str(viewers), str(seconds + 2 * SETTLE_S)]
             with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watching:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -177,6 +178,11 @@ def test_mp4_is_read_by_ffmpeg_and_refused_where_there_is_none(site: Site) -> No
         assert stream["codec_name"] == "h264"
         assert stream["width"] == 640
         assert int(stream["nb_read_frames"]) >= 10
+    made = client.post("/account/tokens", label="player", camera="yard", term="7", csrf_token=client.csrf())
+    address = re.search(r"http://[^\s<]+/live/yard\.mp4\?token=cdt_[\w-]+", made.text)
+    assert address, made.text[:2000]
+    played = ["ffmpeg", "-v", "error", "-i", address[0], "-frames:v", "10", "-f", "null", "-"]
+    subprocess.run(played, capture_output=True, timeout=30, check=True)
     refused = client.get("/live/till.mp4")
     assert refused.status == 406
     assert "/video_feed/till" in refused.text

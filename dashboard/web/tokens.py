@@ -80,6 +80,7 @@ def _examples(token: str, cameras: tuple[str, ...] | None) -> list[tuple[str, st
     scheme, _, host = here.partition("://")
     return [
         ("Live, as MJPEG: Home Assistant, browsers, ffmpeg", f"{here}/video_feed/{camera}?token={token}"),
+        ("Live, the camera's own video: VLC, ffmpeg, Home Assistant", f"{here}/live/{camera}.mp4?token={token}"),
         ("The newest picture", f"{here}/api/cameras/{camera}/latest.jpg?token={token}"),
-        ("Live, for players that take a password: VLC", f"{scheme}://token:{token}@{host}/video_feed/{camera}"),
+        ("Live, for players that take a password", f"{scheme}://token:{token}@{host}/video_feed/{camera}"),
     ]
