@@ -26,7 +26,7 @@ PATHS = ("/", "/cameras/yard", "/events", "/events/1", "/account", "/login")
 SMALL = """() => [...document.querySelectorAll(
         'button, .button, summary, select, input, .places a, .mark, .row > .link, .tile, .event > a')]
     .filter(e => e.checkVisibility() && !e.closest('.hush, .skip'))
-    .map(e => [e.outerHTML.slice(0, 90), e.getBoundingClientRect()])
+    .map(e => [e.outerHTML.slice(0, 90), (e.closest('label') ?? e).getBoundingClientRect()])
     .filter(([, r]) => r.width < 44 || r.height < 44).map(([text, r]) => `${r.width} x ${r.height}: ${text}`)"""
 COLUMNS = "() => getComputedStyle(document.querySelector('.wall')).gridTemplateColumns.split(' ').length"
 SIZE = """address => new Promise((done, failed) => {
