@@ -5,10 +5,10 @@ const Source = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
 
 const KNOWN = { h264: "avc1.640028", hevc: "hvc1.1.6.L120.B0" };
 const KEEP = 12; // s of video behind the picture that are kept, for a browser that counts its memory
-const BEHIND = 1.2; // s behind the newest picture after which it jumps
-const NEAR = 0.25; // s behind that are kept; more is made up by playing a little faster
+const BEHIND = 0.8; // s behind the newest picture after which it jumps: at 1 s the tile would call it stale
+const NEAR = 0.25; // s behind that are kept, so that the browser does not run dry: it takes a second to go on after that
+const [SLOWER, FASTER] = [0.92, 1.12]; // rates to fall back and to catch up at, which nobody sees
 const SETTLE = 1500; // ms after a jump in which the browser fills its decoder, and must be left alone
-const FASTER = 1.12;
 
 /** FFmpeg's names of the codecs that this browser plays. */
 export function playable() {
@@ -16,10 +16,28 @@ export function playable() {
   return Object.keys(KNOWN).filter((codec) => Source.isTypeSupported(`video/mp4; codecs="${KNOWN[codec]}"`));
 }
 
-/** What to do at `lag` s behind the newest picture, which are `interval` s apart: a rate to play at, or a jump. */
-export function pursuit(lag, interval) {
-  if (lag > Math.max(BEHIND, 4 * interval)) return { jump: true, rate: 1 };
-  return { jump: false, rate: lag > NEAR + interval ? FASTER : 1 };
+/** Seconds by which the newest picture moves on at once, by the `starts` of the newest fragments: B-frames come in lumps. */
+export function lump(starts) {
+  let [newest, widest] = [starts[0], 0];
+  for (const start of starts) {
+    widest = Math.max(widest, start - newest);
+    newest = Math.max(newest, start);
+  }
+  return widest || 0.1;
+}
+
+/** Seconds behind the newest picture to be at. */
+export const place = (step) => Math.max(NEAR, 1.5 * step);
+
+/**
+ * What to do at `lag` s behind the newest picture, which moves on by `step` s: a rate to play at, or a jump. `burst`:
+ * pictures of the past have come at once, so that the lag is not one that builds up by itself.
+ */
+export function pursuit(lag, step, burst) {
+  const near = place(step);
+  if (lag > Math.max(burst ? 2 * NEAR : BEHIND, near + 1.5 * step)) return { jump: true, rate: 1 };
+  if (lag < near - step) return { jump: false, rate: SLOWER };
+  return { jump: false, rate: lag > near + step ? FASTER : 1 };
 }
 
 export class Player {
@@ -28,8 +46,8 @@ export class Player {
   #waiting = [];
   #stamps = []; // {start, takenAt} of what is buffered, in order of arrival
   #url = "";
-  #interval = 0.1;
-  #jumped = 0; // when, on the clock of the page
+  #starts = []; // of the newest fragments; B-frames come in another order than they are shown
+  #jump = null; // the last one: {when: ms on the clock of the page, end: s of the newest picture then}
 
   /** `shown(takenAt)`: a picture is on the screen; `failed(why)`: this browser cannot play it. */
   constructor(video, shown, failed) {
@@ -70,8 +88,8 @@ export class Player {
   append(data, start, takenAt) {
     if (!this.#source) return;
     if (start !== null) {
-      const last = this.#stamps.at(-1);
-      if (last && start > last.start && start - last.start < 5) this.#interval += (start - last.start - this.#interval) / 8;
+      this.#starts.push(start);
+      if (this.#starts.length > 30) this.#starts.shift();
       this.#stamps.push({ start, takenAt });
       if (this.#stamps.length > 3000) this.#stamps.splice(0, 1000);
     }
@@ -84,7 +102,8 @@ export class Player {
     this.#source = this.#buffer = null;
     this.#waiting = [];
     this.#stamps = [];
-    this.#jumped = 0;
+    this.#starts = [];
+    this.#jump = null;
     this.video.removeAttribute("src");
     this.video.load();
     URL.revokeObjectURL(this.#url);
@@ -118,11 +137,15 @@ export class Player {
     const { buffered } = this.#buffer;
     if (!buffered.length) return;
     const end = buffered.end(buffered.length - 1);
-    const { jump, rate } = pursuit(end - video.currentTime, this.#interval);
+    const step = lump(this.#starts);
+    const now = performance.now();
+    const since = this.#jump ? now - this.#jump.when : Infinity;
+    const burst = this.#jump !== null && end - this.#jump.end > since / 1000 + NEAR;
+    const { jump, rate } = pursuit(end - video.currentTime, step, burst);
     const lost = video.currentTime < buffered.start(buffered.length - 1);
-    if ((jump || lost || !this.#jumped) && (!this.#jumped || performance.now() - this.#jumped > SETTLE)) {
-      this.#jumped = performance.now();
-      video.currentTime = Math.max(buffered.start(buffered.length - 1), end - Math.max(NEAR, 1.5 * this.#interval));
+    if (!this.#jump || ((jump || lost) && (burst || since > SETTLE))) {
+      this.#jump = { when: now, end };
+      video.currentTime = Math.max(buffered.start(buffered.length - 1), end - place(step));
     }
     if (video.playbackRate !== rate) video.playbackRate = rate;
     if (video.paused && !document.hidden) video.play().catch(() => {});

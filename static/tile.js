@@ -12,7 +12,6 @@ export function isStale(ageMs, fps) {
 }
 
 export class Tile {
-  pictures = 0; // shown since the page was opened
   codec = "";
   takenAt = 0; // server ms of the picture on the screen; 0 before the first
   visible = true;
@@ -97,7 +96,6 @@ export class Tile {
       this.context.drawImage(bitmap, 0, 0);
       bitmap.close();
       this.takenAt = takenAt;
-      this.pictures += 1;
       this.tick();
     } catch {
       // Not a picture: the old one stays, grows old, and is marked so.
@@ -133,7 +131,6 @@ export class Tile {
       this.#drawBoxes();
     }
     this.takenAt = takenAt;
-    this.pictures += 1;
     this.tick();
   }
 

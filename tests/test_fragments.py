@@ -135,4 +135,11 @@ def test_times_only_grow(
     placed = [timeline.place(stamped(*one)) for one in stamps]
     assert [at for _, at, _ in placed] == decode
     assert [late for _, _, late in placed] == shift
-    assert all(0 < step <= 5 * TICKS for step, _, _ in placed)
+    assert all(0 < lasts <= 5 * TICKS for lasts, _, _ in placed)
+
+
+def test_a_pause_does_not_make_the_picture_after_it_last() -> None:
+    timeline = Timeline()
+    placed = [timeline.place(stamped(round(at * TICKS), round(at * TICKS), at)) for at in (0, 0.1, 0.2, 2.2, 2.3)]
+    assert placed[3][1] == round(2.2 * TICKS)
+    assert max(lasts for lasts, _, _ in placed) <= 0.2 * TICKS

@@ -130,6 +130,20 @@ def test_a_frozen_camera_is_marked_alone_and_comes_back(site: Site, browser: Bro
         assert until(lambda: plays(page, "door"), seconds=30)
 
 
+def test_a_page_that_opens_is_not_told_to_be_slow(site: Site, browser: Browser) -> None:
+    """The pictures since the last key frame come in one burst, and only the newest is of now."""
+    with browser.page() as page:
+        site.watch(page, "/cameras/yard")
+        for opened in range(4):
+            page.wait_for_timeout(450 * opened)  # at different places between key frames
+            page.reload()
+            assert until(lambda: shown(page, "yard")["time"] >= 0, seconds=20)
+            page.wait_for_timeout(300)
+            for _ in range(15):
+                assert " live" in shown(page, "yard")["state"], shown(page, "yard")
+                page.wait_for_timeout(100)
+
+
 def test_another_size_goes_on_without_a_new_page(site: Site, browser: Browser, make_clip: ClipMaker) -> None:
     with browser.page() as page:
         site.watch(page, "/cameras/door")

@@ -145,19 +145,21 @@ class Timeline:
     def __init__(self) -> None:
         self._decode = 0
         self._last: Packet | None = None
-        self._step = TICKS // 15
+        self._lasts = TICKS // 15
 
     def place(self, packet: Packet) -> tuple[int, int, int]:
         """How long the picture lasts by guess, when it is decoded, and how much later it is shown, in ticks."""
         if self._last is not None:
-            self._step = self._since(self._last, packet)
-            self._decode += self._step
+            step = self._since(self._last, packet)
+            self._decode += step
+            # After a pause a step says nothing of how long a picture lasts, and players would take it to be there.
+            self._lasts = min(step, 2 * self._lasts)
         self._last = packet
         shift = 0
         if packet.pts is not None and packet.dts is not None:
             late = (packet.pts - packet.dts) * packet.time_base
             shift = round(late * TICKS) if 0 < late < LONGEST_STEP else 0
-        return self._step, self._decode, shift
+        return self._lasts, self._decode, shift
 
     @staticmethod
     def _since(last: Packet, packet: Packet) -> int:
