@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dashboard.channel import Channel, ChannelClosed
-from dashboard.live.video import Edge, Follower
+from dashboard.live.video import Edge, Videos
 
 KEY, MISSED = True, True
 
@@ -40,7 +40,7 @@ def test_a_follower_begins_at_the_newest_key_frame_and_waits_for_more() -> None:
         video: Channel[Any] = Channel(depth=10)
         for number, key in ((1, True), (2, False), (3, True), (4, False)):
             video.publish(fragment(number, key))
-        with Follower(video) as follower:
+        with Videos().follow(video) as follower:
             assert [(await follower.next(1)).number for _ in range(2)] == [3, 4]  # type: ignore[union-attr]
             assert await follower.next(0.05) is None
             asyncio.get_running_loop().call_later(0.05, video.publish, fragment(5))

@@ -19,6 +19,7 @@ from dashboard.channel import Channel
 from dashboard.live.audience import Audience
 from dashboard.live.bulletin import Bulletin, Listener, differs, state
 from dashboard.live.feed import Feeds
+from dashboard.live.video import Videos
 from dashboard.live.wall import HEADER, BadMessage, Connection, Drawn, Overrun, Tile, Wall, Watch, read_message
 from tests.web_fakes import FakeCamera, FakeCameras, FakeFrame
 
@@ -90,7 +91,7 @@ def with_house(body: Callable[[House], Coroutine[Any, Any, None]], *names: str, 
         bulletin = Bulletin(cameras, told, seen.get, lambda: findings, lambda: (disk[0], disk[1]))
         teller = asyncio.create_task(bulletin.run())
         connection = Connection(page.said.get, page.take_text, page.take_bytes)
-        wall = asyncio.create_task(Wall(cameras, feeds, bulletin, audience, connection).run())
+        wall = asyncio.create_task(Wall(cameras, feeds, Videos(), bulletin, audience, connection).run())
         try:
             await body(House(cameras, told, feeds, audience, page, wall, seen, disk))
         finally:

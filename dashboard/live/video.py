@@ -69,39 +69,81 @@ class Edge:
         return self._begun
 
 
-class Follower:
-    """A viewer of `video`, on the running event loop; used by one task, and closed by `with`."""
+class Videos:
+    """The videos that are followed on one event loop. Each camera wakes the loop once, however many follow it."""
 
-    def __init__(self, video: Channel[Fragment]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._bells: dict[int, _Bell] = {}
+
+    def follow(self, video: Channel[Fragment]) -> Follower:
+        """A viewer of `video`; used by one task, and closed by `with`."""
+        bell = self._bells.get(id(video))
+        if bell is None:
+            bell = self._bells[id(video)] = _Bell(self.loop, video)
+        return Follower(self, bell)
+
+    def left(self, follower: Follower, bell: _Bell) -> None:
+        """A viewer has gone; with the last one goes the bell."""
+        bell.followers.discard(follower)
+        if not bell.followers and self._bells.get(id(bell.video)) is bell:
+            del self._bells[id(bell.video)]
+            bell.subscription.close()
+
+
+class _Bell:
+    """Hears a camera's thread for all who follow one video."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, video: Channel[Fragment]) -> None:
+        self.video = video
+        self.followers: set[Follower] = set()
+        self._loop = loop
+        self._rung = False
+        self.subscription = video.subscribe(waker=self._from_camera)
+
+    def _from_camera(self) -> None:
+        """Called in the camera's thread. One call to the loop is under way at most."""
+        if not self._rung:
+            self._rung = True
+            try:
+                self._loop.call_soon_threadsafe(self._ring)
+            except RuntimeError:  # the loop has ended before the camera
+                pass
+
+    def _ring(self) -> None:
+        self._rung = False
+        for follower in self.followers:
+            follower.wake.set()
+
+
+class Follower:
+    """A viewer of one video; `Videos.follow` makes it."""
+
+    def __init__(self, videos: Videos, bell: _Bell) -> None:
+        self._videos = videos
+        self._bell = bell
+        self._loop = videos.loop
         self._edge = Edge()
-        self._fragments: Subscription[Fragment] = video.subscribe(
-            waker=self._from_camera, since=lambda fragment: fragment.key
-        )
+        self.wake = asyncio.Event()
+        bell.followers.add(self)
+        self._fragments: Subscription[Fragment] = bell.video.subscribe(since=lambda fragment: fragment.key)
 
     async def next(self, timeout: float) -> Fragment | None:
         """The next fragment to send; None when none came in `timeout` s. Raises `ChannelClosed` at the end."""
         deadline = self._loop.time() + timeout
         while True:
-            self._wake.clear()
+            self.wake.clear()
             while (fragment := self._fragments.poll()) is not None:
                 missed, self._fragments.missed = self._fragments.missed > 0, 0
                 if self._edge.takes(fragment.key, missed, self._loop.time() - fragment.at):
                     return fragment
-            timer = self._loop.call_at(deadline, self._wake.set)
+            timer = self._loop.call_at(deadline, self.wake.set)
             try:
-                await self._wake.wait()
+                await self.wake.wait()
             finally:
                 timer.cancel()
             if self._loop.time() >= deadline:
                 return None  # what may have come just now is there at the next call
-
-    def _from_camera(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._wake.set)
-        except RuntimeError:  # the loop has ended before the camera
-            pass
 
     def __enter__(self) -> Follower:
         return self
@@ -110,3 +152,4 @@ class Follower:
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._fragments.close()
+        self._videos.left(self, self._bell)

@@ -26,7 +26,7 @@ from dashboard.live.audience import Audience
 from dashboard.live.bulletin import Bulletin, cameras_text, video_text
 from dashboard.live.cameras import Cameras
 from dashboard.live.feed import Feeds, Picture, Viewer, snapped_width
-from dashboard.live.video import Follower, Fragment, NotPlayable
+from dashboard.live.video import Follower, Fragment, NotPlayable, Videos
 
 HEADER = struct.Struct(">BBHIQI")
 VERSION = 1
@@ -178,10 +178,17 @@ class Wall:
     """One page's wall. `run` serves it until the browser leaves."""
 
     def __init__(
-        self, cameras: Cameras, feeds: Feeds, bulletin: Bulletin, audience: Audience, browser: Connection
+        self,
+        cameras: Cameras,
+        feeds: Feeds,
+        videos: Videos,
+        bulletin: Bulletin,
+        audience: Audience,
+        browser: Connection,
     ) -> None:
         self._cameras = cameras
         self._feeds = feeds
+        self._videos = videos
         self._bulletin = bulletin
         self._audience = audience
         self._browser = browser
@@ -295,7 +302,7 @@ class Wall:
             elif codec not in tile.video:
                 return
             else:
-                with suppress(NotPlayable), Follower(camera.small_video if small else camera.video) as video:
+                with suppress(NotPlayable), self._videos.follow(camera.small_video if small else camera.video) as video:
                     await self._send_video(tile, video, give_up=small and camera.small_video is not camera.video)
                 small = False  # the small stream gives nothing
 

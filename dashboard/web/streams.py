@@ -21,6 +21,7 @@ from dashboard.live.audience import Audience, Full
 from dashboard.live.bulletin import Bulletin
 from dashboard.live.feed import MAX_AGE, Feeds, Pace, Picture, encode
 from dashboard.live.mjpeg import CONTENT_TYPE, OPENING, REPEAT_S, BadWish, Wish, fallback, part, patience, read_wish
+from dashboard.live.video import Videos
 from dashboard.live.wall import BadMessage, Connection, Overrun, Wall
 from dashboard.notices import SessionsEnded
 from dashboard.web import access
@@ -61,12 +62,19 @@ class Streams:
             lambda: (snapshots.reserved(), snapshots.free()),
         )
         self._feeds: Feeds | None = None
+        self._videos: Videos | None = None
 
     @property
     def feeds(self) -> Feeds:
         if self._feeds is None:
             self._feeds = Feeds()
         return self._feeds
+
+    @property
+    def videos(self) -> Videos:
+        if self._videos is None:
+            self._videos = Videos()
+        return self._videos
 
     async def run(self) -> None:
         """Tell the walls, and end the streams whose login ended, until cancelled."""
@@ -260,7 +268,7 @@ class Streams:
             lambda data: send({"type": "websocket.send", "bytes": data}),
         )
         wall: asyncio.Future[None] = asyncio.ensure_future(
-            Wall(self.parts.cameras, self.feeds, self.bulletin, self.audience, browser).run()
+            Wall(self.parts.cameras, self.feeds, self.videos, self.bulletin, self.audience, browser).run()
         )
         over: set[asyncio.Future[Any]] = {wall, ended}
         try:

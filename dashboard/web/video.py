@@ -11,7 +11,6 @@ from contextlib import closing
 from flask import Blueprint, Response, abort, jsonify, request
 
 from dashboard.channel import ChannelClosed
-from dashboard.live.video import Follower
 from dashboard.web.access import NO_CAMERA
 from dashboard.web.parts import Camera, current_parts
 from dashboard.web.streams import RETRY_S, Receive, Scope, Send, Streams, answer, no_picture, send_more
@@ -52,7 +51,7 @@ class VideoStream:
     async def _pump(self, camera: Camera, send: Send) -> None:
         """Send until the camera is another one, its format changes, or it is silent for long."""
         opening = None
-        with Follower(camera.video) as video:
+        with self._streams.videos.follow(camera.video) as video:
             try:
                 while (fragment := await video.next(SILENT_S)) is not None:
                     if opening is None:
